@@ -1,0 +1,1 @@
+"""Benchmarks behind `percept bench NAME`: one module each, with `run(**options)` that returns rows."""

@@ -1,0 +1,1 @@
+"""Encoders: loading, export, embedding cache, and the embedded percept-tiny."""

@@ -1,0 +1,1 @@
+"""Training: the one loop (`percept.training.fit`) and the recipes that use it."""
