@@ -1,7 +1,5 @@
 """Losses: pure functions of tensors."""
 
-from percept import _lazy
+from percept.losses.contrastive import clip_loss, siglip_loss
 
-_HOMES = {"clip_loss": "contrastive", "siglip_loss": "contrastive"}
-__all__ = list(_HOMES)
-__getattr__ = _lazy.names(__name__, _HOMES)
+__all__ = ["clip_loss", "siglip_loss"]
