@@ -57,6 +57,8 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     final, partial = folder / f"{_PREFIX}{step:08d}", folder / f"{_PARTIAL}{step:08d}"
+    if final.exists():  # the same run at the same step: the same content
+        return final
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     # safetensors refuses tensors that share memory (tied weights), hence a copy of each.
@@ -66,8 +68,6 @@ def save(
     storage.write_json(partial / "state.json", {"step": step, **state})
     for path in [*partial.iterdir(), partial]:
         _sync(path)
-    # A folder cannot be renamed over one with content; the only equal name is the same step, written again.
-    shutil.rmtree(final, ignore_errors=True)
     os.replace(partial, final)
     _sync(folder)
     _prune(folder, keep)
