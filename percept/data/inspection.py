@@ -1,9 +1,9 @@
 """Textile inspection images, SIMULATED BY THEIR AUTHORS: no camera has seen them.
 
-The package `conformal-clip-data` (MIT) holds 1,000 nominal, 500 local-defect and 500 global-defect images of
-250 x 250 px, drawn with the R package `spc4sts` as a spatial autoregressive field (0.6, 0.35); a global defect
-lowers both parameters by 5 %, a local defect disturbs a patch of about 10 x 15 px. Good numbers
-here say that a method finds such patterns, not that it works on a loom.
+The package `conformal-clip-data` (MIT) holds 1,000 nominal, 500 local-defect and 500 global-defect images
+of 250 x 250 px, drawn with the R package `spc4sts` as a spatial autoregressive field (0.6, 0.35); a global
+defect lowers both parameters by 5 %, a local defect disturbs a patch of roughly 10 x 20 px. Good numbers here
+say that a method finds such patterns, not that it works on a loom.
 
 Published results (nominal against defective; `published_results`): Megahed et al. 2025, arXiv:2501.12596, and
 the benchmark table in the repository fmegahed/conformal_clip (commit 1999278,
@@ -37,6 +37,8 @@ _PUBLISHED = [
     ("CLIP ViT-L/14", 50, 0.960, 0.9968, _BENCHMARK),
     ("CLIP ViT-B/16", 50, 0.900, 0.9484, _BENCHMARK),
     ("CLIP ViT-B/32", 50, 0.710, 0.7608, _BENCHMARK),
+    ("EfficientNet-B0", 50, 0.720, 0.8292, _BENCHMARK),
+    ("ResNet-18", 50, 0.600, 0.6818, _BENCHMARK),
 ]
 
 
@@ -80,6 +82,7 @@ class TextileSet:
 
     @property
     def labels(self) -> np.ndarray:
+        """int64 [N], 1 where the image is defective."""
         return np.array([kind != "nominal" for kind in self.kinds], dtype=np.int64)
 
 
@@ -159,8 +162,8 @@ def pooled_tile_features(
 ) -> np.ndarray:
     """Features of images through their tiles: every encoder sees the same pixels at native resolution.
 
-    Pooling over the tiles of an image, per feature: "mean" (a global change moves it), "max" (one odd tile moves
-    it), "mean_max" both side by side. Rows are not renormalised.
+    Pooling over the tiles of an image, per feature: "mean" (a global change moves it), "max" (one odd tile
+    moves it), "mean_max" both side by side. Rows are not renormalised.
 
     Args:
         features: maps uint8 [M, tile_size, tile_size, 3] to [M, D] (array or CPU tensor).

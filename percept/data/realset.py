@@ -40,7 +40,7 @@ ATTRIBUTIONS = {
     "astronaut": "Eileen Collins, NASA; public domain",
     "cat": "Chelsea, photograph by Stefan van der Walt; CC0",
     "coffee": "photograph by Rachel Michetti, courtesy of Pikolo Espresso Bar; CC0",
-    "motorcycle": "Middlebury 2014 stereo benchmark, Scharstein et al., GCPR 2014; downscaled by scikit-image",
+    "motorcycle": "Middlebury 2014 stereo benchmark, Scharstein et al., GCPR 2014; downscaled",
     "rocket": "Falcon 9 with DSCOVR, SpaceX; public domain",
     "temple": "china.jpg by danielbuechele, Flickr; CC BY 2.0",
     "flower": "flower.jpg by vultilion, Flickr; CC BY 2.0",
@@ -53,9 +53,9 @@ ATTRIBUTIONS = {
 
 
 class Stereo(NamedTuple):
-    """Rectified stereo pair: `left`, `right` uint8 [500, 741, 3]; `disparity` px and `depth` m float32 [500, 741].
+    """Rectified stereo pair: `left`, `right` uint8 [500, 741, 3].
 
-    NaN where the truth is unknown (7 % of the pixels).
+    `disparity` in pixels and `depth` in metres are float32 [500, 741], NaN where unknown (7 % of the pixels).
     """
 
     left: np.ndarray
@@ -91,9 +91,9 @@ def photographs() -> dict[str, np.ndarray]:
 def texture_crops(size: int = 64, seed: int = 0, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
     """Non-overlapping crops of three texture photographs: the first three-class set of real pixels.
 
-    Each 512 px photograph is cut into columns that belong to one split (`TEXTURE_REGIONS`), so that no pixel is
-    shared between splits. All crops of a class still come from one photograph: this measures
-    recognition of these three surfaces, not of bricks in general.
+    Each 512 px photograph is cut into columns that belong to one split (`TEXTURE_REGIONS`), so that no pixel
+    is shared between splits. All crops of a class still come from one photograph: this measures recognition
+    of these three surfaces, not of bricks in general.
 
     Args:
         size: side of a crop in pixels, at most 128. At 64 px: 96 train, 48 validate, 48 test crops.
