@@ -1,0 +1,120 @@
+"""Short content hashes of code, weights and artifacts: what has an equal fingerprint can be reused."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from percept.storage import ROOT, environment
+
+PACKAGE = ROOT / "percept"
+# Changing how notebooks are run, checked or timed changes no result.
+_NOT_RESULTS = (
+    "cli.py",
+    "workbook.py",
+    "execution.py",
+    "processes.py",
+    "contract.py",
+    "webpage.py",
+    "benchmarks",
+)
+
+
+class UnknownModuleError(ValueError):
+    """A fingerprint was asked of a module that does not exist."""
+
+
+def of_text(*parts: str) -> str:
+    """Fingerprint of strings: 16 hexadecimal digits; the split into parts counts.
+
+    Example:
+        >>> of_text("ab", "c") == of_text("a", "bc")
+        False
+    """
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def of_values(values: Mapping[str, Any]) -> str:
+    """Fingerprint of a mapping of plain values; the order of keys does not count."""
+    return of_text(json.dumps(values, sort_keys=True, ensure_ascii=False))
+
+
+def of_files(paths: Iterable[Path], base: Path) -> str:
+    """Fingerprint of file contents together with their names relative to `base`."""
+    total = hashlib.sha256()
+    for path in sorted(set(paths)):
+        with path.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(json.dumps([path.relative_to(base).as_posix(), content]).encode())
+    return total.hexdigest()[:16]
+
+
+def of_folder(folder: Path, skip: Iterable[str] = ()) -> str:
+    """Fingerprint of every file below `folder` but hidden ones and the top-level names in `skip`."""
+    skipped = set(skip)
+    files = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and path.relative_to(folder).parts[0] not in skipped
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    return of_files(files, folder)
+
+
+def of_listing(folder: Path) -> str:
+    """Fingerprint of names, sizes and times below a user's data folder, which may be too large to read."""
+    rows = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            stat = path.stat()
+            rows.append(f"{path.relative_to(folder).as_posix()} {stat.st_size} {stat.st_mtime_ns}")
+    return of_text(*rows)
+
+
+def of_package() -> str:
+    """Fingerprint of the package sources that can change a result."""
+    files = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in _NOT_RESULTS]
+    return of_files(files, PACKAGE)
+
+
+def of_modules(names: Iterable[str]) -> str:
+    """Fingerprint of the sources of modules or whole packages, named like "percept.losses".
+
+    Raises:
+        UnknownModuleError: a name leads to no source file.
+    """
+    files: list[Path] = []
+    for name in names:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise UnknownModuleError(f"no module named {name!r}")
+        origin = Path(spec.origin)
+        files += origin.parent.rglob("*.py") if spec.submodule_search_locations else [origin]
+    return of_files(files, ROOT)
+
+
+def of_encoder(name: str = "percept-tiny") -> str:
+    """Fingerprint of the weights behind an encoder name, without loading them.
+
+    The embedded percept-tiny always counts, because a notebook may use it beside the encoder it was given;
+    a folder or file counts by content, a hub name by its spelling.
+    """
+    tiny = PACKAGE / "models" / "tiny"
+    parts = [name, of_folder(tiny) if tiny.is_dir() else ""]
+    given = Path(name)
+    if given.is_dir():
+        parts.append(of_folder(given))
+    elif given.is_file():
+        parts.append(of_files([given], given.parent))
+    return of_text(*parts)
+
+
+def of_environment() -> str:
+    """Fingerprint of the Python and library versions."""
+    return of_values(environment()["versions"] | {"python": platform.python_version()})
