@@ -1,16 +1,37 @@
-"""Measures: arrays in, numbers with intervals out. Nothing here trains."""
+"""Measures: arrays in, plain numbers and intervals out. Names are imported when first used."""
 
-from percept import _lazy
+from importlib import import_module
+from typing import Any
 
-_HOMES = {
+_HOME = {
+    "Interval": "statistics",
     "bootstrap_interval": "statistics",
+    "crossed_interval": "statistics",
+    "paired_difference": "statistics",
+    "seed_interval": "statistics",
+    "shuffled_control": "statistics",
+    "wilson_interval": "statistics",
     "class_weights": "zero_shot",
+    "classify": "zero_shot",
+    "zero_shot_accuracy": "zero_shot",
+    "add_category": "prompts",
+    "compare_vocabularies": "prompts",
+    "prompt_bias": "prompts",
+    "prompt_spread": "prompts",
+    "image_text_retrieval": "retrieval",
+    "recall_at_k": "retrieval",
+    "relevant_ranks": "retrieval",
     "few_shot_curve": "few_shot",
     "linear_probe": "few_shot",
-    "paired_difference": "statistics",
-    "recall_at_k": "retrieval",
-    "seed_interval": "statistics",
-    "zero_shot_accuracy": "zero_shot",
+    "accuracy_by_shift": "shifts",
 }
-__all__ = list(_HOMES)
-__getattr__ = _lazy.names(__name__, _HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])
