@@ -1,7 +1,8 @@
 """Augmentation of image batches on their device, from parameters drawn beforehand.
 
-Drawing and applying are apart: the draw belongs to the step (a seeded generator, so that a resumed run sees the same
-crops), the work to the device. There is no horizontal flip here and must never be: captions say left and right.
+Drawing and applying are apart: the draw belongs to the step (a seeded generator, so that a resumed run sees
+the same crops), the work to the device. There is no horizontal flip here and must never be: captions say left
+and right.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ def draw(rng: np.random.Generator, count: int, *, min_scale: float = 0.8, jitter
         jitter: largest relative change of brightness and of contrast, in [0, 1); 0 leaves colours alone.
 
     Returns:
-        float32 `[count, 5]`: side share, horizontal and vertical offset of the centre (-1 ... 1 spans the image),
-        brightness factor, contrast factor.
+        float32 `[count, 5]`: side share, horizontal and vertical offset of the centre (-1 ... 1 spans the
+        image), brightness factor, contrast factor.
     """
     if not 0 < min_scale <= 1 or not 0 <= jitter < 1:
         raise ValueError(f"min_scale must be in (0, 1] and jitter in [0, 1), got {min_scale} and {jitter}")

@@ -5,7 +5,8 @@ B pairs on this process, N pairs over all processes (N = B * processes), D width
 Over several processes each rank scores its own B images and texts against the N of all ranks, and the gather
 carries gradients back. Rank losses average to the loss of the whole batch, so that averaging gradients over
 ranks, as DDP does, gives exactly the gradient of one process with the whole batch. (A gather without gradient
-gives encoder gradients that are too small by the number of processes, which Adam hides and clipping does not.)
+gives encoder gradients that are too small by the number of processes, which Adam hides and clipping does
+not.)
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ def siglip_loss(
 ) -> Tensor:
     """Sigmoid loss over all pairs, summed over texts and averaged over images (SigLIP, Zhai et al. 2023).
 
-    -log sigmoid(x) on the matched pairs and -log sigmoid(-x) on all others is softplus(x) on every pair minus x on
-    the matched ones, which neither overflows nor needs a matrix of signs.
+    -log sigmoid(x) on the matched pairs and -log sigmoid(-x) on all others is softplus(x) on every pair minus
+    x on the matched ones, which neither overflows nor needs a matrix of signs.
 
     Args:
         image: `[B, D]` unit rows; row i belongs to row i of `text`. Half precision is computed in float32.
@@ -93,14 +94,15 @@ def _gather_pairs(image: Tensor, text: Tensor) -> tuple[Tensor, Tensor, int]:
     """All N images and texts in rank order, and the position of this rank's first row among them."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return image, text, 0
-    # One collective for both: half the latency, and the backward passes cannot run in different orders on ranks.
+    # One collective for both: half the latency, and the backward passes cannot run in different orders on
+    # ranks.
     both = _GatherWithGradient.apply(torch.cat([image, text], dim=1))
     all_image, all_text = both.split(image.shape[1], dim=1)
     return all_image, all_text, dist.get_rank() * len(image)
 
 
 class _GatherWithGradient(torch.autograd.Function):
-    """`[B, W]` on every rank -> `[N, W]` on every rank; a row's gradient is the sum over all ranks' losses."""
+    """`[B, W]` on every rank -> `[N, W]` on every rank; gradients are summed over the ranks' losses."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:

@@ -39,8 +39,8 @@ class Checkpoint:
 
 
 def save(
-    folder: Path, step: int, model: Mapping[str, Tensor], optimizer: Mapping[str, Any], state: Mapping[str, Any],
-    *, keep: int = 2,
+    folder: Path, step: int, model: Mapping[str, Tensor], optimizer: Mapping[str, Any],
+    state: Mapping[str, Any], *, keep: int = 2,
 ) -> Path:  # fmt: skip
     """Write the checkpoint of `step` and remove all but the last `keep`.
 
@@ -129,7 +129,8 @@ def _read(folder: Path, name: str, reader: Callable[[Path], Any]) -> Any:
 
 def _prune(folder: Path, keep: int) -> None:
     for step in steps(folder)[: -max(1, keep)]:
-        # Renamed first: a kill while files are being removed must not leave half a checkpoint under a good name.
+        # Renamed first: a kill while files are being removed must not leave half a checkpoint under a good
+        # name.
         doomed = folder / f"{_PARTIAL}{step:08d}"
         shutil.rmtree(doomed, ignore_errors=True)
         os.replace(folder / f"{_PREFIX}{step:08d}", doomed)

@@ -29,8 +29,8 @@ class FitConfig:
         evaluate_every: steps between evaluations; 0 evaluates only at the end.
         checkpoint_every: steps between checkpoints; 0 saves only at the end.
         keep: checkpoints kept.
-        nonfinite: what to do about a loss or gradient that is not finite: "error" stops with everything saved,
-            "skip" leaves out the update (20 in a row are an error). fp16 overflow of the gradient is always
+        nonfinite: what to do about a loss or gradient that is not finite: "error" stops with everything
+            saved, "skip" leaves out the update (20 in a row are an error). fp16 overflow of the gradient is always
             skipped, because the loss scale adapts by it.
         prefetch: batches prepared ahead in a thread.
     """

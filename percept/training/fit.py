@@ -1,9 +1,9 @@
-"""The one training loop. It knows no task: a batch is a function of the step, a loss is a function of a batch.
+"""The one training loop. It knows no task: a batch is a function of the step, a loss one of a batch.
 
-Everything that happens in step s depends on (seed, s, process) and on the state after step s - 1 alone: batches
-are asked for by step, the learning rate is a function of the step, and random generators are seeded anew for each
-step. So a run that is killed and resumed, or that is evaluated in between, ends at the same weights bit for bit
-on a CPU with the same number of threads.
+Everything that happens in step s depends on (seed, s, process) and on the state after step s - 1 alone:
+batches are asked for by step, the learning rate is a function of the step, and random generators are seeded
+anew for each step. So a run that is killed and resumed, or that is evaluated in between, ends at the same
+weights bit for bit on a CPU with the same number of threads.
 """
 
 from __future__ import annotations
@@ -68,20 +68,23 @@ def fit(
 
     Args:
         model: trained where `requires_grad` is on; set to training mode.
-        batches: `batches(step)` makes this process's batch of that step, always the same one. It is called in a
-            thread, so it must draw from its own generator (made from the seed and the step), never a global one.
-            A list of batches is a batch in parts, whose mean loss is minimised (accumulation).
-        loss: `loss(model, batch) -> (scalar, numbers to log)`. Over several processes it must call `model(...)`.
-            Batches sampled from the model itself (REINFORCE) are drawn here, under `torch.no_grad()`.
+        batches: `batches(step)` makes this process's batch of that step, always the same one. It is called in
+            a thread, so it must draw from its own generator (made from the seed and the step), never a global
+            one. A list of batches is a batch in parts, whose mean loss is minimised (accumulation).
+        loss: `loss(model, batch) -> (scalar, numbers to log)`. Over several processes it must call
+            `model(...)`. Batches sampled from the model itself (REINFORCE) are drawn here, under
+            `torch.no_grad()`.
         config: settings.
         folder: for `metrics.jsonl`, `config.json` and `checkpoints/`; None keeps nothing on disk.
-        gradients: replaces the plain forward and backward pass, and `loss` (see `percept.training.gradients`).
+        gradients: replaces the plain forward and backward pass, and `loss` (see
+            `percept.training.gradients`).
         after_step: called with the bare model after each update, e.g. to clamp a parameter.
         evaluate: name -> `f(bare model)`, run on the main process without gradient, in evaluation mode, every
             `evaluate_every` steps and at the end; a dict of numbers is logged under `name/key`.
         log: called with each row of metrics, a dict of plain values.
         device: "auto", "cpu", "cuda", "cuda:1", "mps"; a name that is absent is an error.
-        state_dict: what of the model is saved; `percept.training.checkpoint.trainable_state` for adapters alone.
+        state_dict: what of the model is saved; `percept.training.checkpoint.trainable_state` for adapters
+            alone.
         resume: go on from the newest checkpoint in `folder`; when off, a folder with checkpoints is an error.
         progress: receives progress lines; "auto" writes them to standard output, None is silent.
         progress_every: seconds between lines outside a terminal.

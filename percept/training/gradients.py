@@ -39,7 +39,8 @@ def plain(loss: Loss) -> Gradients:
 
     def step(accelerator: Accelerator, model: nn.Module, batch: Any) -> tuple[Tensor, Numbers]:
         parts = batch if isinstance(batch, list) else [batch]
-        total, numbers = torch.zeros((), device=accelerator.device), {}
+        total = torch.zeros((), device=accelerator.device)
+        numbers: Numbers = {}
         for index, part in enumerate(parts):
             with _sync_on(accelerator, model, last=index == len(parts) - 1):
                 with accelerator.autocast():
@@ -66,9 +67,10 @@ def two_pass(
     Layers with batch statistics are outside this exactness: they see the micro-batch.
 
     Args:
-        features: `features(model, part) -> (image [b, D], text [b, D], scale, ...)`: first `rows` tensors with
-            one row per item, then tensors without (scale, bias), which do not depend on the items. It must call
-            `model(...)` itself, because precision and the averaging over processes are attached to that call.
+        features: `features(model, part) -> (image [b, D], text [b, D], scale, ...)`: first `rows` tensors
+            with one row per item, then tensors without (scale, bias), which do not depend on the items. It
+            must call `model(...)` itself, because precision and the averaging over processes are attached to
+            that call.
         loss: of the same tensors, over all items.
         split: batch -> its micro-batches, the same number on every process.
         rows: how many of the tensors have one row per item.

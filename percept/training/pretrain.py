@@ -1,7 +1,8 @@
 """Contrastive pretraining on image-text pairs (CLIP 2021, SigLIP 2023), from any source of pairs.
 
 From a shell, on one machine or many processes:
-    accelerate launch --cpu --num_processes 2 -m percept.training.pretrain --csv pairs.csv --model FOLDER --out RUN
+    accelerate launch --cpu --num_processes 2 -m percept.training.pretrain --csv pairs.csv --model FOLDER
+    --out RUN
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from accelerate import PartialState
+from accelerate import Accelerator, PartialState
 from PIL import Image
 from torch import Tensor, nn
 
@@ -47,7 +47,8 @@ class PretrainConfig(FitConfig):
 
     Attributes:
         batch_size: pairs that are compared with each other, over all processes.
-        micro_batch: pairs encoded at once on one process, for memory; 0 takes all. It does not change the gradient.
+        micro_batch: pairs encoded at once on one process, for memory; 0 takes all. It does not change the
+            gradient.
         loss: "clip" or "siglip" (which needs a model with a logit bias).
         min_crop: side of the smallest random crop as a share of the image's; 1 does not crop.
         jitter: colour jitter, see `percept.data.augment.draw`; off, since captions name colours.
@@ -69,12 +70,13 @@ class PretrainConfig(FitConfig):
             raise ValueError(f'loss must be "clip" or "siglip", got {self.loss!r}')
         if self.batch_size < 2 or self.micro_batch < 0:
             raise ValueError(
-                f"batch_size must be at least 2 and micro_batch at least 0, got {self.batch_size}, {self.micro_batch}"
+                f"batch_size must be at least 2 and micro_batch at least 0, got {self.batch_size} and "
+                f"{self.micro_batch}"
             )
 
 
 def pretrain(
-    model: nn.Module,
+    model: Any,
     tokenizer: Callable[[list[str]], Tensor],
     pairs: Pairs,
     config: PretrainConfig,
@@ -89,8 +91,8 @@ def pretrain(
     """Train both towers so that an image and its caption meet; the model is trained in place.
 
     Args:
-        model: an open_clip model: `model(image, text)` gives unit image and text rows, the scale and, for SigLIP,
-            the bias (as a tuple or a dict); `model.logit_scale` holds the logarithm of the scale.
+        model: an open_clip model: `model(image, text)` gives unit image and text rows, the scale and, for
+            SigLIP, the bias (as a tuple or a dict); `model.logit_scale` holds the logarithm of the scale.
         tokenizer: captions -> int64 `[B, context length]`.
         pairs: the source; epochs are seeded permutations of it, an incomplete last batch is left out.
         config: settings.
@@ -105,8 +107,8 @@ def pretrain(
         Steps, history and last metrics; rows hold `logit_scale`.
 
     Raises:
-        ValueError: Fewer pairs than a batch, a batch that the processes cannot share evenly, or SigLIP on a model
-            without bias.
+        ValueError: Fewer pairs than a batch, a batch that the processes cannot share evenly, or SigLIP on a
+            model without bias.
     """
     if config.loss == "siglip" and getattr(model, "logit_bias", None) is None:
         raise ValueError(
@@ -126,15 +128,16 @@ def pretrain(
         pieces = {name: value.split(size) for name, value in batch.items()}
         return [dict(zip(pieces, part, strict=True)) for part in zip(*pieces.values(), strict=True)]
 
+    log_scale = model.logit_scale
     step = two_pass(features, clip_loss if config.loss == "clip" else siglip_loss, split)
 
-    def with_scale(accelerator: Any, wrapped: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Any]]:
-        value, numbers = step(accelerator, wrapped, batch)
-        return value, {**numbers, "logit_scale": model.logit_scale.detach().exp()}
+    def with_scale(accelerator: Accelerator, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Any]]:
+        value, numbers = step(accelerator, model, batch)
+        return value, {**numbers, "logit_scale": log_scale.detach().exp()}
 
     return fit(
-        model, Batches(pairs, tokenizer, config, _image_size(model)), None, config, folder, gradients=with_scale,
-        after_step=_clamp_scale, evaluate=evaluate, log=log, device=device, resume=resume, progress=progress,
+        model, Batches(pairs, tokenizer, config, _image_size(model)), None, config, folder,
+        gradients=with_scale, after_step=_clamp_scale, evaluate=evaluate, log=log, device=device, resume=resume, progress=progress,
     )  # fmt: skip
 
 
@@ -184,7 +187,9 @@ class Batches:
 
 
 def to_square(images: Images, size: int, rng: np.random.Generator | None = None) -> Tensor:
-    """Images of any size to uint8 `[B, 3, size, size]`: shorter side resized (bicubic), then a square cut out.
+    """Images of any size to uint8 `[B, 3, size, size]`: shorter side resized, a square cut out.
+
+    Resizing is bicubic with antialiasing.
 
     Args:
         images: uint8 `[B, H, W, 3]`, or a list of RGB images.
@@ -209,7 +214,7 @@ def _square(image: Image.Image, size: int, rng: np.random.Generator | None) -> n
     return np.asarray(image.crop((left, top, left + size, top + size)))
 
 
-def _pixels(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+def _pixels(model: Any) -> Callable[[Tensor, Tensor], Tensor]:
     """Augment and normalise with the mean and deviation that the model's own preprocessing uses."""
     visual = model.visual
     mean = getattr(visual, "image_mean", None) or (0.48145466, 0.4578275, 0.40821073)
@@ -222,7 +227,7 @@ def _pixels(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
     return prepare
 
 
-def _image_size(model: nn.Module) -> int:
+def _image_size(model: Any) -> int:
     size = model.visual.image_size
     height, width = (size, size) if isinstance(size, int) else size
     if height != width:
@@ -230,7 +235,7 @@ def _image_size(model: nn.Module) -> int:
     return int(height)
 
 
-def _clamp_scale(model: nn.Module) -> None:
+def _clamp_scale(model: Any) -> None:
     """CLIP keeps the scale between 1 and 100: beyond that training becomes unstable."""
     with torch.no_grad():
         model.logit_scale.clamp_(0.0, _MAX_LOG_SCALE)

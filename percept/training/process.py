@@ -24,7 +24,7 @@ _SUPPORTED = {DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MUL
 
 
 def make_accelerator(device: str = "auto", precision: str = "auto") -> tuple[Accelerator, str]:
-    """An `Accelerator` for the device and precision asked for, and one sentence that says what was chosen and why.
+    """An `Accelerator` for a device and a precision, and a sentence that says what was chosen and why.
 
     Args:
         device: see `percept.device.pick_device`; `accelerate launch --cpu` wins over "auto".
@@ -39,8 +39,8 @@ def make_accelerator(device: str = "auto", precision: str = "auto") -> tuple[Acc
     name, why = pick_precision(choice.device, precision)
     if choice.device.type == "cuda" and choice.device.index is not None and "LOCAL_RANK" not in os.environ:
         torch.cuda.set_device(choice.device)
-    # accelerate keeps the first device and precision of a process; a notebook trains more than one model. The process
-    # group of a launched run belongs to the partial state, which stays.
+    # accelerate keeps the first device and precision of a process; a notebook trains more than one model. The
+    # process group of a launched run belongs to the partial state, which stays.
     AcceleratorState._reset_state(reset_partial_state="WORLD_SIZE" not in os.environ)
     accelerator = Accelerator(
         cpu=choice.device.type == "cpu",
@@ -49,8 +49,8 @@ def make_accelerator(device: str = "auto", precision: str = "auto") -> tuple[Acc
     )
     if accelerator.distributed_type not in _SUPPORTED:
         raise ValueError(
-            f"accelerate is configured for {accelerator.distributed_type.value}; this loop trains on one device or by "
-            "DDP over several: run `accelerate launch --multi_gpu` or `--cpu --num_processes N`"
+            f"accelerate is configured for {accelerator.distributed_type.value}; this loop trains on one "
+            "device or by DDP over several: run `accelerate launch --multi_gpu` or `--cpu --num_processes N`"
         )
     many = f", {accelerator.num_processes} processes" if accelerator.num_processes > 1 else ""
     return accelerator, f"device {accelerator.device} ({choice.reason}), precision {name} ({why}){many}"
@@ -99,7 +99,8 @@ def ahead(batches: Callable[[int], Any], first: int, last: int, depth: int) -> I
 class Interrupts:
     """Turns Ctrl-C, the notebook's stop button and SIGTERM into a wish that is granted between two steps.
 
-    An exception in the middle of an update could leave half-changed weights. A second Ctrl-C interrupts at once.
+    An exception in the middle of an update could leave half-changed weights. A second Ctrl-C interrupts at
+    once.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:

@@ -1,4 +1,4 @@
-"""What a run says while it works: one JSON line per logged step, and progress lines that survive in a notebook."""
+"""What a run says while it works: a JSON line per logged step, and progress lines fit for a saved notebook."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Metrics:
     Args:
         path: file to append to, or None to keep rows in memory only.
         log: also called with every row.
-        after: step from which the run resumes; later rows of the file, which the run will write again, and a line
-            cut short by a kill are dropped.
+        after: step from which the run resumes; later rows of the file, which the run will write again, and a
+            line cut short by a kill are dropped.
     """
 
     def __init__(self, path: Path | None, log: Callable[[dict[str, Any]], object] | None, after: int) -> None:
@@ -41,7 +41,7 @@ class Metrics:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Rows of a `metrics.jsonl`; a last line that a kill cut short is left out, a missing file has no rows."""
+    """Rows of a `metrics.jsonl`; a line that a kill cut short is left out, a missing file has no rows."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -57,9 +57,10 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 class Progress:
-    """Says where the run is: in a terminal one line that rewrites itself, elsewhere a plain line now and then.
+    """Says where the run is: in a terminal one line that rewrites itself, else a plain line now and then.
 
-    Carriage returns and bars become unreadable in a saved notebook or a CI log, so there each line stands alone.
+    Carriage returns and bars become unreadable in a saved notebook or a CI log, so there each line stands
+    alone.
 
     Args:
         steps: steps of the whole run.

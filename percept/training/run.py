@@ -30,7 +30,8 @@ class Run:
 
     def __init__(
         self, model: nn.Module, config: FitConfig, accelerator: Accelerator, folder: Path | None,
-        state_dict: Callable[[nn.Module], dict[str, Tensor]], after_step: Callable[[nn.Module], object] | None,
+        state_dict: Callable[[nn.Module], dict[str, Tensor]],
+        after_step: Callable[[nn.Module], object] | None,
     ) -> None:  # fmt: skip
         self.bare, self.config, self.accelerator, self.folder = model, config, accelerator, folder
         self.state_dict, self.after_step = state_dict, after_step
@@ -80,8 +81,8 @@ class Run:
         what = f"gradient norm is {norm.item()}" if loss_ok else f"loss is {loss.item()}"
         where = f", first in {bad[0]}" if bad else ""
         raise TrainingError(
-            f"step {step + 1}: {what}{where}; no update was made and {self.saved()}. Lower learning_rate, use "
-            f'precision="fp32", look at the batch of that step, or set nonfinite="skip"'
+            f"step {step + 1}: {what}{where}; no update was made and {self.saved()}. Lower learning_rate, "
+            f'use precision="fp32", look at the batch of that step, or set nonfinite="skip"'
         )
 
     def evaluate(self, functions: Mapping[str, Callable[[nn.Module], Any]]) -> dict[str, Any]:

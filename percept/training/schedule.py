@@ -10,7 +10,7 @@ from torch import nn
 
 
 def warmup_cosine(step: int, steps: int, warmup: int = 0, floor: float = 0.0) -> float:
-    """Factor on the base learning rate: a linear rise over `warmup` steps, then half a cosine down to `floor`.
+    """Factor on the base learning rate: a linear rise over `warmup` steps, then half a cosine to `floor`.
 
     Args:
         step: index of the update about to be made, 0 ... `steps` - 1.
@@ -57,9 +57,8 @@ def decay_groups(
         raise ValueError(f"no trainable parameter has {unmatched} in its name; there is e.g. {named[0][0]!r}")
     free = [name for name, value in named if value.ndim <= 1 or any(part in name for part in exempt)]
     chosen = set(free)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [value for name, value in named if name not in chosen], "weight_decay": weight_decay},
         {"params": [value for name, value in named if name in chosen], "weight_decay": 0.0},
     ]
-    assert sum(len(group["params"]) for group in groups) == len(named)
     return [group for group in groups if group["params"]], free

@@ -1,0 +1,113 @@
+"""Pretraining from a shell; `accelerate launch ... -m percept.training.pretrain` ends here."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+
+from percept.training.fit import FitResult
+from percept.training.pretrain import Pairs, PretrainConfig, pretrain
+
+_FIELDS = {field.name: field for field in dataclasses.fields(PretrainConfig)}
+
+
+def main(arguments: Sequence[str] | None = None) -> FitResult:
+    """Train from a source of pairs and a model folder; `--help` lists every setting.
+
+    Args:
+        arguments: of the command line; those of this process when None.
+
+    Returns:
+        What `pretrain` returns. The main process also writes `RUN/model/`, which plain open_clip loads.
+    """
+    given = _parser().parse_args(arguments)
+    settings = {name: getattr(given, name) for name in _FIELDS if getattr(given, name) is not None}
+    lists = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
+    config = PretrainConfig(**(settings | lists))
+    folder = given.model.parent if given.model.is_file() else given.model
+    model, tokenizer = new_model(folder, config.seed, weights=given.weights)
+    pairs = read_pairs(given)
+    result = pretrain(model, tokenizer, pairs, config, given.out, device=given.device, resume=not given.fresh)
+    state = PartialState()
+    if state.is_main_process:
+        _export(model, folder, given.out / "model")
+    state.wait_for_everyone()
+    if state.num_processes > 1:
+        state.destroy_process_group()
+    return result
+
+
+def new_model(folder: Path, seed: int, *, weights: bool = False) -> tuple[Any, Any]:
+    """An open_clip model and tokenizer from a folder in open_clip's `local-dir:` form.
+
+    Args:
+        folder: holds `open_clip_config.json` and tokenizer files.
+        seed: of the initial weights.
+        weights: start from the folder's weights instead.
+    """
+    import open_clip
+    import torch
+
+    if not (folder / "open_clip_config.json").is_file():
+        raise FileNotFoundError(
+            f"{folder} has no open_clip_config.json; --model takes an open_clip model folder"
+        )
+    torch.manual_seed(seed)
+    model = open_clip.create_model(f"local-dir:{folder}", load_weights=weights)
+    return model, open_clip.get_tokenizer(f"local-dir:{folder}")
+
+
+def read_pairs(given: argparse.Namespace) -> Pairs:
+    """The source that the command line names."""
+    from percept.data import pairs, shards
+
+    if given.csv:
+        return pairs.read_csv(given.csv, given.images, strict=given.strict)
+    if given.coco:
+        return pairs.read_coco(given.coco, given.images or given.coco.parent, strict=given.strict)
+    return shards.read_webdataset(given.webdataset, strict=given.strict)
+
+
+def _export(model: Any, folder: Path, target: Path) -> None:
+    from percept.models.export import save_open_clip_folder
+
+    stored = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
+    tokenizer = folder / "tokenizer.json"
+    save_open_clip_folder(
+        target, model.cpu(), stored["model_cfg"], tokenizer if tokenizer.is_file() else None,
+        stored.get("preprocess_cfg", {}), dtype="fp32",
+    )  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="percept.training.pretrain", description=main.__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--csv", type=Path, help="columns filepath and title, tab or comma")
+    source.add_argument("--coco", type=Path, help="COCO captions JSON")
+    source.add_argument("--webdataset", help="folder or pattern of .tar shards")
+    parser.add_argument("--images", type=Path, help="folder of the images of --csv or --coco")
+    parser.add_argument("--strict", action="store_true", help="stop at the first bad row or image")
+    parser.add_argument("--model", type=Path, required=True, help="open_clip folder (or its config file)")
+    parser.add_argument("--weights", action="store_true", help="start from the weights of --model")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--fresh", action="store_true", help="refuse a folder with checkpoints instead of resuming"
+    )
+    for name, field in _FIELDS.items():
+        default = None if field.default is dataclasses.MISSING else field.default
+        option = "--" + name.replace("_", "-")
+        if isinstance(default, tuple):
+            parser.add_argument(
+                option, nargs="*", type=type(default[0]) if default else str, help=f"default {default}"
+            )
+        else:
+            kind = int if default is None else type(default)
+            parser.add_argument(option, type=kind, required=default is None, help=f"default {default}")
+    return parser

@@ -1,0 +1,200 @@
+"""The recipe of percept-tiny, the embedded CLIP: scenes with English and Japanese captions, CPU, about an hour.
+
+python -m percept.training.tiny --out FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from percept.data.scenes import SPLITS, TEMPLATES, nouns, scene
+from percept.data.scenes.sets import LANGUAGES, ScenePairs, single_objects
+from percept.training.pretrain import PretrainConfig, pretrain
+
+PAD, UNKNOWN, END = "<pad>", "<unk>", "<eos>"
+MODEL: dict[str, Any] = {
+    "embed_dim": 192,
+    "vision_cfg": {"image_size": 64, "patch_size": 8, "width": 192, "layers": 6, "head_width": 32},
+    "text_cfg": {
+        "context_length": 40, "vocab_size": 2048, "width": 192, "heads": 6, "layers": 3,
+        "pool_type": "eos", "eos_id": 2, "pad_id": 0, "hf_tokenizer_name": "local",
+    },
+}  # fmt: skip
+PREPROCESS: dict[str, Any] = {
+    "size": 64,
+    "mean": [0.48145466, 0.4578275, 0.40821073],
+    "std": [0.26862954, 0.26130258, 0.27577711],
+    "interpolation": "bicubic",
+    "resize_mode": "shortest",
+}
+SCENES = 160_000  # distinct scenes trained on, the first of the split "pretrain"
+TOKENIZER_SCENES = 20_000  # of which the tokenizer's statistics come
+
+
+def config(steps: int, seed: int = 0) -> PretrainConfig:
+    """Settings of the shipped weights, but for the number of steps."""
+    return PretrainConfig(
+        steps=steps, learning_rate=1e-3, warmup=min(300, steps // 10), weight_decay=0.1, batch_size=192, min_crop=0.9,
+        jitter=0.1, precision="bf16", seed=seed, log_every=10, evaluate_every=250, checkpoint_every=250,
+    )  # fmt: skip
+
+
+def build_tokenizer(file: Path, scenes: int = TOKENIZER_SCENES) -> Path:
+    """Learn a byte-level BPE of at most 2,048 entries from captions and write ``tokenizer.json``.
+
+    Bytes are the fallback, so any text of any language can be encoded. Runs of kanji, hiragana and katakana are cut
+    apart first, because Japanese has no spaces that would keep particles out of nouns.
+    """
+    from tokenizers import (
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
+
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Strip(), normalizers.Prepend(" ")]
+    )
+    scripts = Regex(r"[\p{Han}々]+|\p{Hiragana}+|[\p{Katakana}ー]+")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(scripts, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=MODEL["text_cfg"]["vocab_size"],
+        special_tokens=[PAD, UNKNOWN, END],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    indices = SPLITS["pretrain"][:scenes]
+    lines = (line for index in indices for language in LANGUAGES for line in scene(index).captions(language))
+    tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(file))
+    return file
+
+
+class Tokenizer:
+    """Captions to token ids, as open_clip does it with the same file: cut to the context, the end token kept, padded.
+
+    Args:
+        file: ``tokenizer.json``.
+        context: number of ids per text.
+    """
+
+    def __init__(self, file: Path, context: int = MODEL["text_cfg"]["context_length"]) -> None:
+        from tokenizers import Tokenizer as FastTokenizer
+
+        self.fast = FastTokenizer.from_file(str(file))
+        self.fast.enable_truncation(context)
+        self.fast.enable_padding(length=context, pad_id=self.fast.token_to_id(PAD), pad_token=PAD)
+
+    def __call__(self, texts: list[str]) -> Tensor:
+        """int64 ``[B, context]``."""
+        return torch.tensor([encoding.ids for encoding in self.fast.encode_batch(texts)])
+
+
+def new_model(seed: int = 0) -> torch.nn.Module:
+    """An untrained percept-tiny."""
+    from open_clip.model import CLIP
+
+    torch.manual_seed(seed)
+    settings = {key: dict(value) if isinstance(value, dict) else value for key, value in MODEL.items()}
+    return CLIP(**settings)
+
+
+class HeldOut:
+    """Zero-shot accuracy on held-out single objects during training, as an ``evaluate=`` function of ``fit``."""
+
+    def __init__(self, tokenizer: Tokenizer, per_noun: int = 6) -> None:
+        chosen = single_objects("validate", per_noun)
+        self.labels = torch.from_numpy(chosen.labels)
+        self.pixels = normalise(chosen.pictures())
+        self.tokens = {
+            language: [
+                tokenizer([template.format(name) for name in names(language)])
+                for template in TEMPLATES[language]
+            ]
+            for language in LANGUAGES
+        }
+
+    def __call__(self, model: Any) -> dict[str, float]:
+        """Accuracy by language, 0..1."""
+        images = torch.cat([model.encode_image(part, normalize=True) for part in self.pixels.split(256)])
+        accuracy = {}
+        for language, prompts in self.tokens.items():
+            weights = torch.stack([model.encode_text(tokens, normalize=True) for tokens in prompts]).mean(0)
+            guess = (images @ torch.nn.functional.normalize(weights, dim=-1).T).argmax(-1)
+            accuracy[language] = float((guess == self.labels).float().mean())
+        return accuracy
+
+
+def names(language: str) -> list[str]:
+    """Class names of all nouns as they stand in a prompt."""
+    return [noun.en if language == "en" else noun.ja for noun in nouns()]
+
+
+def normalise(pictures: np.ndarray) -> Tensor:
+    """uint8 ``[N, S, S, 3]`` to the float32 ``[N, 3, S, S]`` that the model takes."""
+    mean, std = (torch.tensor(PREPROCESS[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    return (torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255.0 - mean) / std
+
+
+def train(folder: Path, *, steps: int, scenes: int = SCENES, seed: int = 0) -> Path:
+    """Train percept-tiny and write it as a folder that plain open_clip loads.
+
+    A killed run goes on where it stopped when it is called again with the same arguments.
+
+    Args:
+        folder: work folder: tokenizer, checkpoints and metrics; the result is its subfolder ``model``.
+        steps: updates of 192 pairs.
+        scenes: distinct scenes.
+        seed: of weights, order and augmentation.
+
+    Returns:
+        The model folder.
+    """
+    from percept.models.export import save_open_clip_folder
+
+    file = folder / "tokenizer.json"
+    if not file.exists():
+        build_tokenizer(file, min(scenes, TOKENIZER_SCENES))
+    tokenizer, model = Tokenizer(file), new_model(seed)
+    result = pretrain(
+        model, tokenizer, ScenePairs(SPLITS["pretrain"][:scenes]), config(steps, seed), folder,
+        evaluate={"zero_shot": HeldOut(tokenizer)}, device="cpu",
+    )  # fmt: skip
+    (folder / "final.json").write_text(json.dumps(result.final, indent=1), encoding="utf-8")
+    return save_open_clip_folder(folder / "model", model, MODEL, file, PREPROCESS)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--out", type=Path, required=True, help="work folder; the model is written to OUT/model"
+    )
+    parser.add_argument("--steps", type=int, default=3000, help="updates of 192 pairs")
+    parser.add_argument("--scenes", type=int, default=SCENES)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    train(options.out, steps=options.steps, scenes=options.scenes, seed=options.seed)
+
+
+if __name__ == "__main__":
+    main()
