@@ -23,7 +23,7 @@ MODEL: dict[str, Any] = {
     "embed_dim": 192,
     "vision_cfg": {"image_size": 64, "patch_size": 8, "width": 192, "layers": 6, "head_width": 32},
     "text_cfg": {
-        "context_length": 40, "vocab_size": 2048, "width": 192, "heads": 6, "layers": 3,
+        "context_length": 32, "vocab_size": 2048, "width": 192, "heads": 6, "layers": 3,
         "pool_type": "eos", "eos_id": 2, "pad_id": 0, "hf_tokenizer_name": "local",
     },
 }  # fmt: skip

@@ -41,7 +41,7 @@ def captions(scene: Scene, language: str = "en") -> list[str]:
     if not scene.named:
         return [grammar.empty()]
     lines = [grammar.listing(detail=False), grammar.listing(detail=True), grammar.listing(detail=True, placed=True)]
-    lines += grammar.existence()
+    lines += [grammar.framed(), *grammar.existence()]
     for subject, verb, target in scene.relations[:7]:
         if verb in INTERACTIONS:
             lines += grammar.action(subject, verb, target)
@@ -100,6 +100,9 @@ class _English(_Grammar):
         parts = [self.one(t, detail) if n == 1 else self.many(t, n, detail) for t, n in self.groups(detail)]
         text = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
         return f"{text} {self.scene.background.en}" if placed else text
+
+    def framed(self) -> str:
+        return f"a picture of {self.listing(detail=True)}"
 
     def existence(self) -> list[str]:
         lines = []
@@ -162,6 +165,9 @@ class _Japanese(_Grammar):
         else:
             text = "と".join(f"{self.noun(t, detail)}{self.counted(t.kind, n)}" for t, n in groups)
         return f"{self.scene.background.ja}の{text}" if placed else text
+
+    def framed(self) -> str:
+        return f"{self.listing(detail=True)}の絵"
 
     def existence(self) -> list[str]:
         place = self.scene.background.ja
