@@ -30,8 +30,8 @@ class FitConfig:
         checkpoint_every: steps between checkpoints; 0 saves only at the end.
         keep: checkpoints kept.
         nonfinite: what to do about a loss or gradient that is not finite: "error" stops with everything
-            saved, "skip" leaves out the update (20 in a row are an error). fp16 overflow of the gradient is always
-            skipped, because the loss scale adapts by it.
+            saved, "skip" leaves out the update (20 in a row are an error). fp16 overflow of the gradient is
+            always skipped, because the loss scale adapts by it.
         prefetch: batches prepared ahead in a thread.
     """
 

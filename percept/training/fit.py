@@ -60,6 +60,7 @@ def fit(
     log: Callable[[dict[str, Any]], object] | None = None,
     device: str = "auto",
     state_dict: Callable[[nn.Module], dict[str, Tensor]] = nn.Module.state_dict,
+    identity: Mapping[str, Any] | None = None,
     resume: bool = True,
     progress: Callable[[str], object] | str | None = "auto",
     progress_every: float = 10.0,
@@ -85,6 +86,7 @@ def fit(
         device: "auto", "cpu", "cuda", "cuda:1", "mps"; a name that is absent is an error.
         state_dict: what of the model is saved; `percept.training.checkpoint.trainable_state` for adapters
             alone.
+        identity: plain facts about data or model that a resumed run must share, such as the number of items.
         resume: go on from the newest checkpoint in `folder`; when off, a folder with checkpoints is an error.
         progress: receives progress lines; "auto" writes them to standard output, None is silent.
         progress_every: seconds between lines outside a terminal.
@@ -96,37 +98,36 @@ def fit(
         TrainingError: A loss or gradient is not finite, or the folder holds another run.
         KeyboardInterrupt: The run was interrupted; the step in progress was finished and saved first.
     """
-    accelerator, why = make_accelerator(device, config.precision)
-    run = Run(model, config, accelerator, Path(folder) if folder else None, state_dict, after_step)
-    start = run.restore(resume)
-    main = accelerator.is_main_process
-    metrics = Metrics(
-        run.folder / "metrics.jsonl" if run.folder and main else None, log if main else None, start
-    )
-    speaker = Progress(config.steps, progress if main else None, progress_every)
-    speaker.note(why + (f"; resumed after step {start:,}" if start else ""))
-    run.describe(why)
     step_gradients = gradients or ways.plain(_required(loss))
+    accelerator, why = make_accelerator(device, config.precision)
+    folder = Path(folder) if folder else None
+    run = Run(model, config, accelerator, folder, state_dict, after_step, identity or {})
     try:
+        start = run.restore(resume)
+        run.describe(why)
+        main = accelerator.is_main_process
+        metrics = Metrics(folder / "metrics.jsonl" if folder and main else None, log if main else None, start)
+        speaker = Progress(config.steps, progress if main else None, progress_every)
+        speaker.note(why + (f"; resumed after step {start:,}" if start else ""))
         with Interrupts(accelerator) as interrupts:
             for step, batch in ahead(batches, start, config.steps, config.prefetch):
                 row = run.update(step, batch, step_gradients)
-                done = step + 1
-                last, stop = done == config.steps, interrupts.wanted()
-                if evaluate and (last or _due(done, config.evaluate_every)):
-                    row |= run.evaluate(evaluate)
-                if last or stop or _due(done, config.log_every) or "evaluated" in row:
-                    row.pop("evaluated", None)
-                    metrics.add(_plain(row))
+                done, stop = step + 1, interrupts.wanted()
+                last = done == config.steps
                 speaker.update(done, float(row["loss"]))
+                evaluated = evaluate and (last or _due(done, config.evaluate_every))
+                if evaluate and evaluated:
+                    row |= run.evaluate(evaluate)
+                if last or stop or evaluated or _due(done, config.log_every):
+                    metrics.add(_plain(row))
                 if last or stop or _due(done, config.checkpoint_every):
                     run.save(done)
                 if stop and not last:
-                    interrupts.stop(f"stopped after step {done:,}; " + run.saved())
+                    interrupts.stop(f"stopped after step {done:,}; {run.saved()}")
     finally:
         run.close()
     final = metrics.rows[-1] if metrics.rows else {}
-    return FitResult(config.steps, start, run.skipped, metrics.rows, final, run.folder, why)
+    return FitResult(config.steps, start, run.skipped, metrics.rows, final, folder, why)
 
 
 def _due(step: int, every: int) -> bool:

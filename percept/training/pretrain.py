@@ -137,7 +137,8 @@ def pretrain(
 
     return fit(
         model, Batches(pairs, tokenizer, config, _image_size(model)), None, config, folder,
-        gradients=with_scale, after_step=_clamp_scale, evaluate=evaluate, log=log, device=device, resume=resume, progress=progress,
+        gradients=with_scale, after_step=_clamp_scale, evaluate=evaluate, log=log, device=device, resume=resume,
+        progress=progress, identity={"pairs": len(pairs)},
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What a run says while it works: a JSON line per logged step, and progress lines fit for a saved notebook."""
+"""What a run says while it works: JSON rows of metrics, and progress lines fit for a saved notebook."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,12 @@ class Run:
         self, model: nn.Module, config: FitConfig, accelerator: Accelerator, folder: Path | None,
         state_dict: Callable[[nn.Module], dict[str, Tensor]],
         after_step: Callable[[nn.Module], object] | None,
+        identity: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self.bare, self.config, self.accelerator, self.folder = model, config, accelerator, folder
-        self.state_dict, self.after_step = state_dict, after_step
+        self.state_dict, self.after_step, self.identity = state_dict, after_step, dict(identity)
         self.skipped = self.skips_in_a_row = 0
+        self.started = time.monotonic()
         self.own_forward = model.__dict__.get("forward")
         model.train()
         groups, self.not_decayed = decay_groups(model, config.weight_decay, config.exempt)
@@ -60,7 +63,8 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         if self.after_step:
             self.after_step(self.bare)
-        return {"step": step + 1, "loss": loss, "learning_rate": rate, "gradient_norm": norm, **numbers}
+        row = {"step": step + 1, "loss": loss, "learning_rate": rate, "gradient_norm": norm, **numbers}
+        return row | {"seconds": round(time.monotonic() - self.started, 3)}
 
     def _finite(self, step: int, loss: Tensor, norm: Tensor) -> bool:
         """Whether to update. The loss is the mean over processes, so that all of them decide alike."""
@@ -87,7 +91,7 @@ class Run:
 
     def evaluate(self, functions: Mapping[str, Callable[[nn.Module], Any]]) -> dict[str, Any]:
         """Numbers of all evaluations, with every module's training flag put back as it was."""
-        row: dict[str, Any] = {"evaluated": True}
+        row: dict[str, Any] = {}
         if not self.accelerator.is_main_process:
             return row
         training = [module for module in self.bare.modules() if module.training]
@@ -171,15 +175,15 @@ class Run:
             "config": storage.plain(self.config),
             "processes": self.accelerator.num_processes,
             "precision": self.accelerator.mixed_precision,
+            "identity": self.identity,
         }
 
     def _check_same_run(self, found: checkpoint.Checkpoint) -> None:
         now, then = json.loads(json.dumps(self._facts())), found.state
-        pairs = {
-            name: (then["config"].get(name), value)
-            for name, value in now["config"].items()
-            if name not in _FREE
-        }
+        common = (set(now["config"]) & set(then["config"])) - _FREE
+        pairs = {name: (then["config"][name], now["config"][name]) for name in sorted(common)}
+        identity = then.get("identity", {})
+        pairs |= {name: (identity[name], value) for name, value in self.identity.items() if name in identity}
         pairs |= {name: (then[name], now[name]) for name in ("processes", "precision")}
         changed = [f"{name} was {old}, is {new}" for name, (old, new) in pairs.items() if old != new]
         if changed:
