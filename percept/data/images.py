@@ -109,9 +109,7 @@ def _from_csv(scan: Scan, path: Path, strict: bool, encoding: str | None) -> Fol
 
 def _from_subfolders(scan: Scan, strict: bool) -> FolderData:
     names = {path: inside(path, scan.folder) for path in scan.paths}
-    names = {
-        path: name for path, name in names.items() if name.split("/")[0] not in NOT_CLASSES or "/" not in name
-    }
+    names = {path: name for path, name in names.items() if not name.startswith(NOT_CLASSES)}
     classes = {path: name.split("/")[0] for path, name in names.items() if "/" in name}
     problems = list(scan.problems)
     if classes:

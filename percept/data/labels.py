@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+# Python's cp932 maps bytes that no Shift-JIS text holds to these instead of failing.
+_STRAY = re.compile("[\x80\xa0\uf8f0-\uf8f3]")
 KNOWN_COLUMNS = ("label", "count", "score", "group", "caption")
 
 
@@ -77,9 +80,13 @@ def _decode(path: Path, encoding: str | None) -> str:
         encoding = "utf-16"
     for name in [encoding] if encoding else ["utf-8-sig", "cp932"]:
         try:
-            return raw.decode(name)
+            text = raw.decode(name)
         except UnicodeDecodeError as error:
             line = raw[: error.start].count(b"\n") + 1
+            continue
+        if name != "cp932" or encoding or not (stray := _STRAY.search(text)):
+            return text
+        line = text[: stray.start()].count("\n") + 1
     tried = encoding or "UTF-8 nor cp932 (Shift-JIS)"
     raise LabelsError(path, f"text is not {tried}; save it as 'CSV UTF-8' or pass encoding=", line)
 

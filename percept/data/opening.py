@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from percept.data.pixels import orientation, to_rgb, upright
+from percept.data.pixels import PixelError, check_bits, orientation, to_rgb, upright
 
 # EPS and the like run an interpreter or a foreign program, so only plain raster formats are ever tried.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")
@@ -51,6 +51,7 @@ def open_image(path: str | Path, *, max_pixels: int = MAX_PIXELS, bits: int = 16
     Raises:
         ImageError: names the file and says why.
     """
+    check_bits(bits)
     with header(Path(path), max_pixels) as image:
         try:
             image.load()
@@ -98,10 +99,12 @@ def _require_file(path: Path) -> None:
 def decoding_reason(error: Exception) -> str:
     """What to tell the user about an error that a decoder raised."""
     text = str(error)
+    if isinstance(error, PixelError):
+        return text
     if isinstance(error, MemoryError):
         return "does not fit into memory; cut it into tiles"
     if "truncated" in text.lower() or isinstance(error, EOFError):
-        return f"is truncated ({text or 'unexpected end'}); copy it again"
+        return "is truncated; copy it again"
     return f"cannot be decoded ({text or type(error).__name__}); copy it again or save it as PNG"
 
 
@@ -124,7 +127,9 @@ def _not_an_image(start: bytes) -> str:
     if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "is a damaged TIFF or a kind that is not supported; save it as 8-bit RGB or PNG"
     known = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF")
-    return "has a damaged header; copy it again" if start.startswith(known) else "is not an image"
+    if start.startswith(known):
+        return "is damaged or truncated near its beginning; copy it again"
+    return "is not an image; remove it or replace it"
 
 
 def load_images(

@@ -21,12 +21,22 @@ _TURNS = {
 }
 
 
+class PixelError(ValueError):
+    """Pixels for which there is no rule; the message completes "<file>: ..."."""
+
+
+def check_bits(bits: int) -> None:
+    """Refuse a number of significant bits outside 8 to 16."""
+    if not 8 <= bits <= 16:
+        raise ValueError(f"bits must be 8 to 16, got {bits}")
+
+
 def to_rgb(image: Image.Image, bits: int = 16) -> Image.Image:
     """Convert a decoded image of any mode to 8-bit RGB.
 
     - 1-bit, 8-bit gray, palette and YCbCr: the plain conversion.
     - Transparency (RGBA, LA, palette or colour-key): composited on white.
-    - CMYK: `R = (255 - C)(255 - K) / 255`; Pillow has already undone Adobe's inverted storage.
+    - CMYK: `R = (255 - C)(255 - K) / 255`; in a JPEG Adobe's inverted storage is assumed.
     - 16-bit gray: the high byte, as Pillow does for 16-bit colour; `bits=12` keeps the top 8 of 12 bits.
     - 32-bit integers: as 16-bit when all values fit 0..65535, otherwise their own range stretched to 0..255.
     - Floats: times 255 when all values lie in 0..1, unchanged when they lie in 0..255, otherwise stretched.
@@ -39,7 +49,7 @@ def to_rgb(image: Image.Image, bits: int = 16) -> Image.Image:
         A new RGB image without metadata.
 
     Raises:
-        ValueError: the mode has no rule, or a float image holds NaN or infinity.
+        PixelError: the mode has no rule, or a float image holds NaN or infinity.
 
     >>> to_rgb(Image.new("LA", (1, 1), (0, 0))).getpixel((0, 0))
     (255, 255, 255)
@@ -54,14 +64,13 @@ def to_rgb(image: Image.Image, bits: int = 16) -> Image.Image:
     elif image.mode in ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"):
         rgb = image.convert("RGB")
     else:
-        raise ValueError(f"colour mode {image.mode} is not supported; save the image as RGB")
+        raise PixelError(f"has colour mode {image.mode}, which is not supported; save it as RGB")
     rgb.info = {}
     return rgb
 
 
 def _integers_to_bytes(values: np.ndarray, bits: int) -> np.ndarray:
-    if not 8 <= bits <= 16:
-        raise ValueError(f"bits must be 8 to 16, got {bits}")
+    check_bits(bits)
     values = values.astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         return _stretch(values.astype(np.float64))
@@ -71,7 +80,7 @@ def _integers_to_bytes(values: np.ndarray, bits: int) -> np.ndarray:
 def _float_to_bytes(image: Image.Image) -> np.ndarray:
     values = np.asarray(image, dtype=np.float64)
     if not np.isfinite(values).all():
-        raise ValueError("holds NaN or infinite values; replace them before use")
+        raise PixelError("holds NaN or infinite values; replace them before use")
     low, high = values.min(), values.max()
     if low < 0 or high > 255:
         return _stretch(values)

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from percept.data.opening import MAX_PIXELS, ImageError, decoding_reason, header
-from percept.data.pixels import SIXTEEN_BIT, to_rgb
+from percept.data.pixels import SIXTEEN_BIT, check_bits, to_rgb
 
 _PHOTO = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif")
 SUFFIXES = (*_PHOTO, ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm")
@@ -80,6 +80,7 @@ def scan_folder(
     Raises:
         ImageError: the folder is missing; with `strict`, the first problem.
     """
+    check_bits(bits)
     folder = Path(folder)
     scan = Scan(folder)
     images = []
