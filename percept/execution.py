@@ -28,6 +28,11 @@ _POLL_SECONDS = 0.2
 class NotebookFailure(RuntimeError):  # noqa: N818 - "failure" is the word the reader meets in the table
     """A notebook did not finish; the message names the cell and the error."""
 
+    def __init__(self, message: str, seconds: float = 0.0, peak_mb: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+        self.peak_mb = peak_mb
+
 
 @dataclasses.dataclass
 class Progress:
@@ -85,7 +90,7 @@ def execute(
     write_atomic(folder / "executed.ipynb", nbformat.writes(executed) + "\n")
     partial.unlink()
     if failure is not None:
-        raise NotebookFailure(_explain(notebook, failure, progress)) from failure
+        raise NotebookFailure(_explain(notebook, failure, progress), timing.wall_seconds, timing.peak_mb)
     from percept import webpage
 
     write_atomic(folder / "executed.html", webpage.export(executed, notebook.title, notebook.path.parent))
@@ -110,7 +115,8 @@ def _papermill(notebook: Notebook, parameters: Mapping[str, Any], output: Path, 
             nb_man.cell_start = cell_start
             return super().execute_managed_notebook(nb_man, kernel_name, **options)
 
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    # What papermill would log about a failure is said once, by `_explain`.
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
     papermill_engines.register("percept", Watched)
     papermill.execute_notebook(
         os.path.relpath(notebook.path, ROOT),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import hashlib
 import importlib.util
+import io
 import json
 import platform
+import tokenize
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,7 +84,17 @@ def of_listing(folder: Path) -> str:
 def of_package() -> str:
     """Fingerprint of the package sources that can change a result."""
     files = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in _NOT_RESULTS]
-    return of_files(files, PACKAGE)
+    return of_sources(files, PACKAGE)
+
+
+def of_sources(paths: Iterable[Path], base: Path) -> str:
+    """Fingerprint of Python files; comments, docstrings and blank lines do not count."""
+    return of_text(
+        *(
+            f"{path.relative_to(base).as_posix()}\n{bare_source(path.read_text('utf-8'))}"
+            for path in sorted(set(paths))
+        )
+    )
 
 
 def of_modules(names: Iterable[str]) -> str:
@@ -96,7 +110,7 @@ def of_modules(names: Iterable[str]) -> str:
             raise UnknownModuleError(f"no module named {name!r}")
         origin = Path(spec.origin)
         files += origin.parent.rglob("*.py") if spec.submodule_search_locations else [origin]
-    return of_files(files, ROOT)
+    return of_sources(files, ROOT)
 
 
 def of_encoder(name: str = "percept-tiny") -> str:
@@ -118,3 +132,19 @@ def of_encoder(name: str = "percept-tiny") -> str:
 def of_environment() -> str:
     """Fingerprint of the Python and library versions."""
     return of_values(environment()["versions"] | {"python": platform.python_version()})
+
+
+@functools.lru_cache(maxsize=1024)
+def bare_source(source: str) -> str:
+    """Source without comments, docstrings and blank lines; by position, so alike on every Python."""
+    lines = source.split("\n")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = node.body[0] if node.body and ast.get_docstring(node, clean=False) is not None else None
+            if text is not None and text.end_lineno is not None:
+                lines[text.lineno - 1 : text.end_lineno] = [""] * (text.end_lineno - text.lineno + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -52,6 +53,31 @@ def write_json(path: Path, content: Any) -> Path:
     """Write JSON atomically; dataclasses, paths, numpy and torch are understood, NaN is an error."""
     text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)
     return write_atomic(path, text + "\n")
+
+
+class BusyError(RuntimeError):
+    """Another process is at work on the same thing."""
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on the file `path`; the system lets go of it when the holder is killed.
+
+    Windows has no `fcntl`: there nothing is locked.
+
+    Raises:
+        BusyError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        with contextlib.suppress(ImportError):
+            import fcntl
+
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError(f"another process holds {path.name}") from error
+        yield
 
 
 def environment() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 from percept import fingerprints, notebooks, runs
 from percept.execution import PARTIAL, NotebookFailure, Progress, execute
 from percept.notebooks import NOTEBOOKS, Notebook, NotebookError
-from percept.storage import write_json
+from percept.storage import BusyError, locked, write_json
 
 # What a finished notebook leaves that no other notebook may depend on.
 _NOT_INPUTS = (
@@ -114,7 +114,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         f"{o.import_seconds:9.1f} {o.peak_mb:8.0f}"
         for o in outcomes
     ]
-    spent = sum(o.wall_seconds for o in outcomes if o.status == "ran")
+    spent = sum(o.wall_seconds for o in outcomes if o.status != "reused")
     peak = max((o.peak_mb for o in outcomes), default=0.0)
     counts = ", ".join(
         f"{sum(o.status == s for o in outcomes)} {s}" for s in ("ran", "reused", "failed", "skipped")
@@ -141,7 +141,7 @@ def _one(request: Plan, name: str, outcomes: Mapping[str, Outcome], force: bool,
         copy = f"{folder.parent.parent.name}/{request.run}/{name}/executed.ipynb"
         reason = f"{error}; partial copy: {copy}"
         _say(out, f"{name}: FAILED, {reason}")
-        return Outcome(name, "failed", reason)
+        return Outcome(name, "failed", reason, wall_seconds=error.seconds, peak_mb=error.peak_mb)
 
 
 def _execute(request: Plan, notebook: Notebook, folder: Path, wanted: Mapping[str, str], out: Any) -> Outcome:
@@ -211,18 +211,12 @@ def _outputs(folder: Path) -> str:
 
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Keep two runners out of one run; the system lets go of the lock when a runner is killed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as stream:
-        with contextlib.suppress(ImportError):  # Windows has no fcntl: there the user has to mind
-            import fcntl
-
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                text = f"run {folder.name!r} is being executed by another process; wait, or choose --run NAME"
-                raise NotebookError(text) from error
-        yield
+    try:
+        with locked(folder / ".lock"):
+            yield
+    except BusyError as error:
+        text = f"run {folder.name!r} is being executed by another process; wait, or choose --run NAME"
+        raise NotebookError(text) from error
 
 
 def _heartbeat(name: str, out: Any) -> Any:
