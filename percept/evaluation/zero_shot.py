@@ -148,3 +148,32 @@ def shuffled_accuracy(predictions: Any, labels: Any, n: int = 200, seed: int = 0
     answers = np.asarray(predictions)
     truth = class_labels(labels, answers.shape[0])
     return shuffled_control(lambda mixed: float(np.mean(answers == mixed)), truth, n=n, seed=seed)
+
+
+def confused_pairs(labels: Any, predictions: Any, top: int = 10) -> list[dict[str, Any]]:
+    """List the commonest mistakes, by share of the true class, ties by count.
+
+    Returns:
+        At most `top` dicts with `true`, `predicted` (class indices), `count`, `of` (images of the true
+        class) and `share` = count / of.
+
+    Example:
+        >>> confused_pairs([0, 0, 1], [1, 0, 1])
+        [{'true': 0, 'predicted': 1, 'count': 1, 'of': 2, 'share': 0.5}]
+    """
+    answers = np.asarray(predictions)
+    truth = class_labels(labels, answers.shape[0])
+    sizes = dict(zip(*(part.tolist() for part in np.unique(truth, return_counts=True)), strict=True))
+    wrong = truth != answers
+    pairs, counts = np.unique(np.stack([truth[wrong], answers[wrong]], axis=1), axis=0, return_counts=True)
+    found = [
+        {
+            "true": int(t),
+            "predicted": int(p),
+            "count": int(c),
+            "of": sizes[int(t)],
+            "share": int(c) / sizes[int(t)],
+        }
+        for (t, p), c in zip(pairs, counts, strict=True)
+    ]
+    return sorted(found, key=lambda row: (-row["share"], -row["count"], row["true"], row["predicted"]))[:top]

@@ -1,1 +1,1 @@
-"""Figures: one function per figure, each returns a matplotlib Figure and never shows it."""
+"""Figures in one house style; every function returns a Figure and shows nothing."""

@@ -1,0 +1,180 @@
+"""Figures that show images: grids with captions, retrieval examples, similarity maps."""
+
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from percept.viz.style import GRAY, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+RIGHT, WRONG = (0.0, 0.45, 0.70), (0.84, 0.37, 0.0)  # blue and vermilion of Okabe and Ito
+
+
+def wrap_text(text: str, width: int, lines: int = 0) -> str:
+    """Break text into lines of `width` columns; a Japanese character takes two and needs no space.
+
+    Args:
+        lines: keep at most this many lines and end the last with an ellipsis; 0 keeps all.
+    """
+    rows: list[str] = []
+    for part in text.split("\n"):
+        if part.isascii():
+            rows += wrap(part, width) or [""]
+            continue
+        row, used = "", 0
+        for character in part:
+            size = 1 if ord(character) < 0x2E80 else 2
+            # Japanese typesetting keeps closing marks at the end of a line, never at the start of the next.
+            if used + size > width and character not in "、。，．」』）・ー":
+                rows.append(row)
+                row, used = "", 0
+            row, used = row + character, used + size
+        rows.append(row)
+    if lines and len(rows) > lines:
+        rows = [*rows[: lines - 1], rows[lines - 1].rstrip(" 、。.,") + "…"]
+    return "\n".join(rows)
+
+
+def _show(axes: "Axes", image: Any, frame: Any = None, line: float = 2.5) -> None:
+    array = np.asarray(image)
+    axes.imshow(array, cmap="gray" if array.ndim == 2 else None, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=frame is not None, color=frame or GRAY, linewidth=line)
+
+
+def image_grid(
+    images: Sequence[Any],
+    captions: Sequence[str] | None = None,
+    *,
+    columns: int = 5,
+    title: str = "",
+    cell: float = 1.45,
+) -> "Figure":
+    """Contact sheet: images in rows with wrapped captions (English, Japanese or both on lines) below each.
+
+    Args:
+        images: N arrays [H, W, 3] uint8, [H, W], or PIL images.
+        captions: N strings, or None.
+        cell: width of one image in inches.
+    """
+    count = len(images)
+    if not count or (captions is not None and len(captions) != count):
+        raise ValueError(f"need at least one image and as many captions: got {count} images")
+    columns = min(columns, count)
+    texts = (
+        [wrap_text(text, int(cell * 13.5), 6) for text in captions] if captions is not None else [""] * count
+    )
+    deepest = max(text.count("\n") + 1 for text in texts) if captions is not None else 0
+    rows = -(-count // columns)
+    figure = new_figure(
+        columns * (cell + 0.12), rows * (cell + 0.12 + 0.165 * deepest) + (0.4 if title else 0)
+    )
+    for index, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
+        if index >= count:
+            axes.axis("off")
+            continue
+        _show(axes, images[index])
+        axes.set_xlabel(texts[index], fontsize=8, labelpad=3)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize="large")
+    return figure
+
+
+def retrieval_examples(
+    queries: Sequence[str],
+    images: Sequence[Any],
+    ranking: Any,
+    relevant: Any,
+    *,
+    title: str = "",
+    right: str = "right",
+    wrong: str = "wrong",
+    cell: float = 1.15,
+) -> "Figure":
+    """One row per text query: the sentence, then its best images, each marked right or wrong.
+
+    Args:
+        queries: Q sentences.
+        images: all gallery images, indexed by `ranking`.
+        ranking: int [Q, K] gallery indices, best first.
+        relevant: bool [Q, K], whether each shown image is right.
+        right, wrong: words under the images (the mark is a word, a sign, a frame style and a colour).
+    """
+    order, truth = np.asarray(ranking), np.asarray(relevant, dtype=bool)
+    if order.ndim != 2 or order.shape != truth.shape or len(queries) != order.shape[0]:
+        raise ValueError(f"need {len(queries)} rows in ranking {order.shape} and relevant {truth.shape}")
+    rows, columns = order.shape
+    figure = new_figure(2.1 + columns * (cell + 0.1), rows * (cell + 0.3) + (0.4 if title else 0))
+    grid = figure.subplots(rows, columns + 1, squeeze=False, width_ratios=[2.0 / cell, *[1.0] * columns])
+    for row, query in enumerate(queries):
+        grid[row, 0].axis("off")
+        grid[row, 0].text(0, 0.5, wrap_text(query, 25, 6), va="center", fontsize=9.5)
+        for column in range(columns):
+            good = truth[row, column]
+            axes = grid[row, column + 1]
+            _show(axes, images[order[row, column]], RIGHT if good else WRONG)
+            for spine in axes.spines.values():
+                spine.set_linestyle("-" if good else (0, (2, 1.5)))
+            mark = f"{column + 1}. {'○ ' + right if good else '× ' + wrong}"
+            axes.set_xlabel(mark, fontsize=8.5, color=RIGHT if good else WRONG, labelpad=3)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize="large")
+    return figure
+
+
+def similarity_map(
+    similarity: Any,
+    texts: Sequence[str],
+    images: Sequence[Any] | None = None,
+    *,
+    matches: Any = None,
+    title: str = "Similarity of sentences and images",
+    label: str = "cosine similarity",
+) -> "Figure":
+    """Heat map of texts (rows) by images (columns) with values, thumbnails above, matches framed.
+
+    Args:
+        similarity: [T, I] at most about 12 x 12, so that the numbers can be read.
+        images: I thumbnails drawn above their columns.
+        matches: bool [T, I], the pairs that belong together.
+    """
+    import seaborn as sns
+
+    scores = np.asarray(similarity, dtype=float)
+    if scores.shape[0] != len(texts):
+        raise ValueError(f"{len(texts)} texts for {scores.shape[0]} rows of similarity")
+    rows, columns = scores.shape
+    figure = new_figure(3.4 + 0.62 * columns, 1.0 + 0.5 * rows + (0.62 if images is not None else 0))
+    axes = figure.subplots()
+    wide = dict.fromkeys(["x", "y"], False)
+    sns.heatmap(
+        scores,
+        ax=axes,
+        cmap="cividis",
+        annot=True,
+        fmt=".2f",
+        annot_kws={"fontsize": 8.5},
+        linewidths=0.5,
+        cbar_kws={"label": label, "shrink": 0.8},
+        xticklabels=wide["x"],
+        yticklabels=wide["y"],
+    )
+    axes.set_yticks(np.arange(rows) + 0.5, [wrap_text(text, 34, 2) for text in texts], rotation=0, fontsize=9)
+    if matches is not None:
+        from matplotlib.patches import Rectangle
+
+        for row, column in np.argwhere(np.asarray(matches, dtype=bool)):
+            axes.add_patch(Rectangle((column, row), 1, 1, fill=False, ec="white", lw=3))
+            axes.add_patch(Rectangle((column, row), 1, 1, fill=False, ec="black", lw=1.2, ls="--"))
+    for column, image in enumerate(images if images is not None else []):
+        thumb = axes.inset_axes((column / columns + 0.05 / columns, 1.01, 0.9 / columns, 1.1 / rows))
+        _show(thumb, image)
+        thumb.set_anchor("S")
+    axes.set_title(title, pad=48 if images is not None else 8)
+    return figure
