@@ -90,7 +90,8 @@ def training_curves(
     left, right = figure.subplots(1, 2)
     seen, raw = (np.asarray(values, dtype=float) for values in loss)
     width = max(1, len(raw) // 25)
-    smooth = np.convolve(np.pad(raw, (width - 1, 0), mode="edge"), np.full(width, 1 / width), mode="valid")
+    window = np.ones(width)  # a trailing mean, over fewer steps at the start
+    smooth = (np.convolve(raw, window) / np.convolve(np.ones(len(raw)), window))[: len(raw)]
     left.plot(seen, raw, color="0.75", lw=0.8)
     left.plot(seen, smooth, color="black", lw=1.6)
     left.set(xlabel=xlabel, ylabel=loss_label)

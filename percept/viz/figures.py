@@ -49,14 +49,16 @@ def accuracy_bars(
                 f"{interval[0]:.2f}", (interval[2], y), (5, 0), textcoords="offset points", va="center"
             )
             largest = max(largest, float(interval[2]))
-    levels = chance if isinstance(chance, Mapping) else dict.fromkeys(tasks, chance)
-    named = {"label": chance_label}
+    levels = chance if isinstance(chance, Mapping) else {} if chance is None else dict.fromkeys(tasks, chance)
     for row, task in enumerate(tasks):
-        if levels.get(task) is not None:
-            axes.plot([levels[task]] * 2, [row - 0.46, row + 0.46], "--", color="black", lw=1.3, **named)
-            named = {}
+        if task in levels:
+            ends = [levels[task]] * 2, [row - 0.46, row + 0.46]
+            axes.plot(*ends, color="white", lw=3)
+            axes.plot(
+                *ends, "--", color="black", lw=1.3, label=None if task != next(iter(levels)) else chance_label
+            )
     axes.set(yticks=range(len(tasks)), yticklabels=tasks, xlabel=xlabel, xlim=(0, max(largest * 1.12, 0.05)))
-    axes.invert_yaxis()
+    axes.set_ylim(len(tasks) - 0.45, -0.55)
     head(axes, title, note)
     legend(figure, axes, len(encoders) + (chance is not None))
     return figure
@@ -77,7 +79,7 @@ def shift_plot(
     """
     names = list(dict.fromkeys(shift for table in tables.values() for shift in table["shift"]))
     figure = new_figure(7, 1.5 + 0.36 * len(names) * max(1, len(tables) ** 0.5))
-    axes, offsets = figure.subplots(), np.linspace(-0.22, 0.22, len(tables)) if len(tables) > 1 else [0.0]
+    axes, offsets = figure.subplots(), np.linspace(-0.18, 0.18, len(tables)) if len(tables) > 1 else [0.0]
     for index, ((encoder, table), color) in enumerate(zip(tables.items(), colors(len(tables)), strict=True)):
         y = np.array([names.index(shift) for shift in table["shift"]]) + offsets[index]
         bars = np.array([table["value"] - table["low"], table["high"] - table["value"]]).clip(0)
@@ -86,6 +88,8 @@ def shift_plot(
         axes.axvline(table["value"].iloc[0], color=color, lw=0.8, ls=DASHES[index % 4], alpha=0.7, zorder=0)
     if chance is not None:
         axes.axvline(chance, color=GRAY, ls=":", lw=1.5, label="chance")
+    for row in range(1, len(names)):
+        axes.axhline(row - 0.5, color="0.9", lw=0.8, zorder=0)
     axes.set(yticks=range(len(names)), yticklabels=names, xlabel=xlabel, xlim=(0, 1.02))
     axes.set_ylim(len(names) - 0.4, -0.6)
     head(axes, title, note)
@@ -101,38 +105,41 @@ def prompt_spread_plot(
     chance: float | None = None,
     xlabel: str = "zero-shot accuracy",
 ) -> "Figure":
-    """Strip of single-template accuracies with best and worst named, the ensemble as a diamond below.
+    """Strip of single-template accuracies, the ensemble as a diamond below, best and worst template in words.
 
     Args:
         spreads: {row name: result of `prompt_spread`}.
     """
-    figure = new_figure(7, 1.5 + 1.15 * len(spreads))
+    figure = new_figure(7, 1.4 + 1.25 * len(spreads))
     axes = figure.subplots()
     values = [interval[0] for spread in spreads.values() for interval in spread["per_template"].values()]
+    values += [limit for spread in spreads.values() for limit in spread["ensemble"][1:3]]
     for row, ((_, spread), color) in enumerate(zip(spreads.items(), colors(len(spreads)), strict=True)):
         points = {template: interval[0] for template, interval in spread["per_template"].items()}
         jitter = np.linspace(-0.08, 0.08, len(points)) if len(points) > 1 else [0.0]
-        axes.plot(list(points.values()), row + np.array(jitter), "o", mfc="none", mec=color, mew=1.4, ms=6.5)
+        axes.plot(
+            list(points.values()), row + 0.05 + np.array(jitter), "o", mfc="none", mec=color, mew=1.4, ms=6.5
+        )
         ensemble = spread["ensemble"]
         look: dict[str, Any] = {"color": color, "marker": "D", "mec": "black", "ms": 7, "capsize": 2.5}
         axes.errorbar(ensemble[0], row + 0.26, xerr=error_bar(ensemble), **look)
-        for key, side in (("worst", "left"), ("best", "right")):
-            axes.annotate(
-                f"{key}: {spread[key]}",
-                (points[spread[key]], row - 0.14),
-                (0, 3),
-                textcoords="offset points",
-                ha=side,
-                va="bottom",
-                fontsize="small",
-            )
+        named = "\n".join(f"{key} {points[spread[key]]:.2f}: {spread[key]}" for key in ("best", "worst"))
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "top", "fontsize": "small"}
+        place["bbox"] = {
+            "facecolor": "white",
+            "edgecolor": "none",
+            "pad": 1.5,
+        }  # keeps chance lines off the words
+        axes.annotate(named, (0.02, row - 0.53), **place)
     if chance is not None:
         axes.axvline(chance, color=GRAY, ls=":", lw=1.5, label="chance")
-    room = max(0.08, 0.8 * (max(values) - min(values)))
-    low = min(values) - room if chance is None else min(chance, min(values) - room) - 0.02
+    room = max(0.02, 0.15 * (max(values) - min(values)))
+    low = min(values) - room if chance is None else min(chance, min(values)) - 0.02
     axes.set(yticks=range(len(spreads)), yticklabels=list(spreads), xlabel=xlabel)
     axes.set(xlim=(max(0.0, low), min(1.02, max(values) + room)))
-    axes.set_ylim(len(spreads) - 0.45, -0.6)
+    axes.set_ylim(len(spreads) - 0.55, -0.6)
+    for row in range(1, len(spreads)):
+        axes.axhline(row - 0.58, color="0.9", lw=0.8, zorder=0)
     head(axes, title, note)
     legend(figure, axes, int(chance is not None))
     return figure

@@ -73,7 +73,7 @@ def image_grid(
     deepest = max(text.count("\n") + 1 for text in texts) if captions is not None else 0
     rows = -(-count // columns)
     figure = new_figure(
-        columns * (cell + 0.12), rows * (cell + 0.12 + 0.165 * deepest) + (0.4 if title else 0)
+        columns * (cell + 0.12), rows * (cell + 0.12 + 0.15 * deepest) + (0.4 if title else 0)
     )
     for index, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
         if index >= count:
@@ -152,7 +152,6 @@ def similarity_map(
     rows, columns = scores.shape
     figure = new_figure(3.4 + 0.62 * columns, 1.0 + 0.5 * rows + (0.62 if images is not None else 0))
     axes = figure.subplots()
-    wide = dict.fromkeys(["x", "y"], False)
     sns.heatmap(
         scores,
         ax=axes,
@@ -162,8 +161,8 @@ def similarity_map(
         annot_kws={"fontsize": 8.5},
         linewidths=0.5,
         cbar_kws={"label": label, "shrink": 0.8},
-        xticklabels=wide["x"],
-        yticklabels=wide["y"],
+        xticklabels=False,
+        yticklabels=False,
     )
     axes.set_yticks(np.arange(rows) + 0.5, [wrap_text(text, 34, 2) for text in texts], rotation=0, fontsize=9)
     if matches is not None:
@@ -176,5 +175,6 @@ def similarity_map(
         thumb = axes.inset_axes((column / columns + 0.05 / columns, 1.01, 0.9 / columns, 1.1 / rows))
         _show(thumb, image)
         thumb.set_anchor("S")
-    axes.set_title(title, pad=48 if images is not None else 8)
+    axes.tick_params(length=0)
+    axes.set_title(title, pad=8)
     return figure

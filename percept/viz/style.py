@@ -80,7 +80,7 @@ def head(axes: "Axes", title: str, note: str) -> None:
     """Write the title and, between it and the axes, the small note line."""
     axes.set_title(title, fontweight="normal", pad=22 if note else 8)
     if note:
-        place = {"xytext": (0, 6), "textcoords": "offset points", "va": "bottom"}
+        place: dict[str, Any] = {"xytext": (0, 6), "textcoords": "offset points", "va": "bottom"}
         axes.annotate(note, (0, 1), xycoords="axes fraction", fontsize="small", color=GRAY, **place)
 
 
@@ -88,7 +88,9 @@ def legend(figure: "Figure", axes: "Axes", count: int) -> None:
     """Put the legend below the axes, out of the data's way."""
     if count:
         handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(count, 3))
+        if len(labels) > 4:
+            count = 3
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(count, 4))
 
 
 def number_of(value: Any) -> float:
