@@ -73,8 +73,8 @@ def header(path: Path, max_pixels: int) -> Iterator[Image.Image]:
         file.seek(0)
         try:
             image = Image.open(file, formats=FORMATS)
-        except Image.DecompressionBombError as error:
-            raise ImageError(path, "more pixels than Pillow allows (178,956,970); cut it up") from error
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise ImageError(path, "far too many pixels (decompression bomb?); cut it into tiles") from error
         except Exception as error:
             raise ImageError(path, _not_an_image(start)) from error
         with image:

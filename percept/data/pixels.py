@@ -71,7 +71,6 @@ def to_rgb(image: Image.Image, bits: int = 16) -> Image.Image:
 
 def _integers_to_bytes(values: np.ndarray, bits: int) -> np.ndarray:
     check_bits(bits)
-    values = values.astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         return _stretch(values.astype(np.float64))
     return np.minimum(values >> (bits - 8), 255).astype(np.uint8)

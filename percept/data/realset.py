@@ -135,8 +135,8 @@ def _digit_table() -> np.ndarray:
 def digits(split: str = "train", *, size: int = 64, paper: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Handwritten digits, 1,797 images of 13 writers, upscaled from 8 x 8 to RGB.
 
-    The split is by position (1,097 train, 300 validate, 400 test): neighbours in the published file are often
-    by the same hand, so a random split would leak writers. Writers are not recorded; blocks only
+    The split is by position (1,097 train, 300 validate, 400 test): neighbours in the published file are
+    probably by the same hand, so a random split would leak writers. Writers are not recorded; blocks only
     limit the leak. Values 0..16 are scaled to 0..255 and enlarged bicubically.
 
     Args:

@@ -82,16 +82,7 @@ def scan_folder(
     """
     check_bits(bits)
     folder = Path(folder)
-    scan = Scan(folder)
-    images = []
-    for path, trouble in _walk(folder):
-        suffix = path.suffix.lower()
-        if trouble or suffix in UNSUPPORTED:
-            scan.problems.append((path, trouble or f"{suffix} is not supported; save it as JPEG or PNG"))
-        elif suffix in SUFFIXES:
-            images.append(path)
-        else:
-            scan.ignored.append(path)
+    scan, images = _by_suffix(folder)
     if strict and scan.problems:
         raise ImageError(*scan.problems[0])
     with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
@@ -107,6 +98,20 @@ def scan_folder(
                 scan.notes.extend([(path, note)] if note else [])
     scan.problems.sort(key=lambda entry: inside(entry[0], folder))
     return scan
+
+
+def _by_suffix(folder: Path) -> tuple[Scan, list[Path]]:
+    """What the names alone decide, and the images still to be examined."""
+    scan, images = Scan(folder), []
+    for path, trouble in _walk(folder):
+        suffix = path.suffix.lower()
+        if trouble or suffix in UNSUPPORTED:
+            scan.problems.append((path, trouble or f"{suffix} is not supported; save it as JPEG or PNG"))
+        elif suffix in SUFFIXES:
+            images.append(path)
+        else:
+            scan.ignored.append(path)
+    return scan, images
 
 
 def _walk(folder: Path) -> list[tuple[Path, str]]:
@@ -152,6 +157,6 @@ def _remarks(image: Image.Image, decoded: bool) -> list[str]:
         frames = getattr(image, "n_frames", 1)
     except Exception:  # later frames may be damaged; only the first is used
         frames = 1
-    if frames > 1:
+    if frames > 1 and image.format != "MPO":  # phones and cameras add a preview to nearly every photo
         remarks.append(f"{frames} frames or pages, the first is used")
     return remarks

@@ -62,6 +62,13 @@ def test_first_frame_of_animations_and_page_of_tiffs(tmp_path):
     assert scan.table(notes=True)["reason"].tolist() == ["2 frames or pages, the first is used"] * 4
 
 
+def test_phone_photo_with_a_preview_is_an_ordinary_jpeg(tmp_path):
+    red, blue = Image.new("RGB", (16, 16), "red"), Image.new("RGB", (8, 8), "blue")
+    red.save(tmp_path / "phone.JPG", "MPO", save_all=True, append_images=[blue])
+    assert open_image(tmp_path / "phone.JPG").getpixel((0, 0))[0] > 250
+    assert scan_folder(tmp_path).notes == []
+
+
 def test_same_bytes_same_pixels(tmp_path):
     path = picture(tmp_path / "a.jpg")
     first, second = load_images([path, path])

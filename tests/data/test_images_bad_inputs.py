@@ -168,7 +168,7 @@ CASES = [
     (
         "bomb: 3.6 gigapixel header",
         opening("bomb.png", bomb_png()),
-        "bomb.png: more pixels than Pillow allows",
+        "bomb.png: far too many pixels",
     ),
     ("more than max_pixels", over_limit, "wide.png: 50 x 40 = 2,000 pixels, more than max_pixels=1,999"),
     ("float image with NaN", nan_image, "heat.tif: holds NaN"),
@@ -247,6 +247,14 @@ def test_bomb_is_refused_before_any_pixel_is_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     with pytest.raises(ImageError, match="max_pixels"):
         open_image(path, max_pixels=10)
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_image_with_warnings_as_errors(tmp_path, monkeypatch):
+    path = write(tmp_path, "a.png", encoded("PNG"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1500)  # Pillow warns from here, refuses at twice as many
+    with pytest.raises(ImageError, match=r"a\.png: far too many pixels"):
+        open_image(path)
 
 
 def test_errors_carry_path_reason_and_row(tmp_path):
