@@ -20,8 +20,11 @@ def to_numpy(values: Any) -> np.ndarray:
     return np.asarray(values)
 
 
-def matrix(values: Any, name: str) -> np.ndarray:
-    """Return a finite floating [N, D] array, or raise a ValueError that names the argument and the row."""
+def matrix(values: Any, name: str, *, infinite: bool = False) -> np.ndarray:
+    """Return a floating [N, D] array, or raise a ValueError that names the argument and the row.
+
+    NaN is always an error; infinite values are one unless `infinite` is set.
+    """
     array = to_numpy(values)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"{name} must be a non-empty [N, D] array, got shape {array.shape}")
@@ -29,9 +32,11 @@ def matrix(values: Any, name: str) -> np.ndarray:
         array = array.astype(np.float64)
     elif array.dtype == np.float16:
         array = array.astype(np.float32)
-    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    good = ~np.isnan(array) if infinite else np.isfinite(array)
+    bad = np.flatnonzero(~good.all(axis=1))
     if bad.size:
-        raise ValueError(f"{name} has a NaN or infinite value in row {bad[0]} ({bad.size} such rows)")
+        kind = "NaN" if infinite else "NaN or infinite value"
+        raise ValueError(f"{name} has a {kind} in row {bad[0]} ({bad.size} such rows)")
     return array
 
 

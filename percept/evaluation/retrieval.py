@@ -45,7 +45,7 @@ def relevant_ranks(
     under the strict rule a constant scorer earns no hit that it could have lost.
 
     Args:
-        similarity: [Q, N] scores, larger = nearer, any sign.
+        similarity: [Q, N] scores, larger = nearer, any sign; -inf takes an item (the query itself) out.
         relevant: int [Q] (index of the one relevant item) or bool [Q, N].
         ties: "strict" (default) or "lenient".
         tolerance: scores closer than this count as equal.
@@ -62,7 +62,7 @@ def relevant_ranks(
     """
     if ties not in ("strict", "lenient"):
         raise ValueError(f"ties must be 'strict' or 'lenient', got {ties!r}")
-    scores = matrix(similarity, "similarity")
+    scores = matrix(similarity, "similarity", infinite=True)
     mask = _relevance(relevant, (scores.shape[0], scores.shape[1]))
     empty = np.flatnonzero(~mask.any(axis=1))
     if empty.size:

@@ -58,6 +58,14 @@ def test_negative_scores_count_like_any_other():
         assert recall_at_k(similarity - 100, labels, k) == recall_at_k(similarity, labels, k) > 0
 
 
+def test_minus_infinity_takes_the_query_itself_out():
+    scores = np.array([[1.0, 0.2, 0.1], [0.2, 1.0, 0.9], [0.1, 0.9, 1.0]])
+    np.fill_diagonal(scores, -np.inf)
+    relevant = np.array([[True, True, False], [False, True, True], [True, False, True]])
+    assert recall_at_k(scores, relevant, 1) == pytest.approx(2 / 3)
+    assert slow_recall(scores, relevant, 1) == pytest.approx(2 / 3)
+
+
 def test_a_constant_scorer_earns_nothing_under_strict_ties():
     flat, labels = np.zeros((10, 6)), np.arange(10) % 6
     assert [recall_at_k(flat, labels, k) for k in (1, 5, 6)] == [0, 0, 1]
