@@ -11,8 +11,9 @@ from typing import Any
 
 from accelerate import PartialState
 
+from percept.training.batches import Pairs
 from percept.training.fit import FitResult
-from percept.training.pretrain import Pairs, PretrainConfig, pretrain
+from percept.training.pretrain import PretrainConfig, pretrain
 
 _FIELDS = {field.name: field for field in dataclasses.fields(PretrainConfig)}
 
@@ -65,12 +66,12 @@ def new_model(folder: Path, seed: int, *, weights: bool = False) -> tuple[Any, A
 
 def read_pairs(given: argparse.Namespace) -> Pairs:
     """The source that the command line names."""
-    from percept.data import pairs, shards
+    from percept.data import pair_files, shards
 
     if given.csv:
-        return pairs.read_csv(given.csv, given.images, strict=given.strict)
+        return pair_files.read_csv(given.csv, given.images, strict=given.strict)
     if given.coco:
-        return pairs.read_coco(given.coco, given.images or given.coco.parent, strict=given.strict)
+        return pair_files.read_coco(given.coco, given.images or given.coco.parent, strict=given.strict)
     return shards.read_webdataset(given.webdataset, strict=given.strict)
 
 

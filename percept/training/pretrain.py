@@ -11,34 +11,20 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
-from accelerate import Accelerator, PartialState
-from PIL import Image
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from percept.data import augment
 from percept.losses.contrastive import clip_loss, siglip_loss
+from percept.training.batches import Batches, Pairs
 from percept.training.config import FitConfig
 from percept.training.fit import FitResult, fit
 from percept.training.gradients import two_pass
 
-Images = np.ndarray | list[Image.Image]
 _MAX_LOG_SCALE = math.log(100.0)
-
-
-class Pairs(Protocol):
-    """A source of image-text pairs with random access (`percept.data.pairs` has several)."""
-
-    def __len__(self) -> int:
-        """Number of images."""
-        ...
-
-    def batch(self, indices: np.ndarray, rng: np.random.Generator) -> tuple[Images, list[str]]:
-        """Images (uint8 `[B, H, W, 3]`, or a list) and one caption each; every choice is drawn from `rng`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -121,7 +107,7 @@ def pretrain(
         if isinstance(output, dict):
             names = ("image_features", "text_features", "logit_scale", "logit_bias")
             output = tuple(output[name] for name in names if name in output)
-        return tuple(output[:4] if config.loss == "siglip" else output[:3])
+        return tuple(output)
 
     def split(batch: dict[str, Tensor]) -> list[dict[str, Tensor]]:
         size = config.micro_batch or len(batch["tokens"])
@@ -129,7 +115,7 @@ def pretrain(
         return [dict(zip(pieces, part, strict=True)) for part in zip(*pieces.values(), strict=True)]
 
     log_scale = model.logit_scale
-    step = two_pass(features, clip_loss if config.loss == "clip" else siglip_loss, split)
+    step = two_pass(features, _clip if config.loss == "clip" else siglip_loss, split)
 
     def with_scale(accelerator: Accelerator, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Any]]:
         value, numbers = step(accelerator, model, batch)
@@ -137,82 +123,9 @@ def pretrain(
 
     return fit(
         model, Batches(pairs, tokenizer, config, _image_size(model)), None, config, folder,
-        gradients=with_scale, after_step=_clamp_scale, evaluate=evaluate, log=log, device=device, resume=resume,
-        progress=progress, identity={"pairs": len(pairs)},
+        gradients=with_scale, after_step=_clamp_scale, evaluate=evaluate, log=log, device=device,
+        resume=resume, progress=progress, identity={"pairs": len(pairs)},
     )  # fmt: skip
-
-
-class Batches:
-    """`batches(step)`: this process's share of the batch of one step, a function of the step alone.
-
-    Args:
-        pairs: the source.
-        tokenizer: captions -> token ids.
-        config: seed, batch size and augmentation.
-        size: side of the images the model takes, in pixels.
-    """
-
-    def __init__(self, pairs: Pairs, tokenizer: Any, config: PretrainConfig, size: int) -> None:
-        self.pairs, self.tokenizer, self.config, self.size = pairs, tokenizer, config, size
-        self.epoch, self.order = -1, np.empty(0, np.int64)
-        if len(pairs) < config.batch_size:
-            raise ValueError(
-                f"{len(pairs)} pairs do not fill a batch of {config.batch_size}: lower batch_size"
-            )
-
-    def indices(self, step: int) -> np.ndarray:
-        """Positions in the source of all pairs of a step, over all processes: int64 `[batch_size]`."""
-        size = self.config.batch_size
-        epoch, batch = divmod(step, len(self.pairs) // size)
-        if epoch != self.epoch:
-            self.order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.pairs))
-            self.epoch = epoch
-        return self.order[batch * size : (batch + 1) * size]
-
-    def __call__(self, step: int) -> dict[str, Tensor]:
-        """Images uint8 `[b, 3, size, size]`, tokens int64 `[b, L]`, crops float32 `[b, 5]`."""
-        config, state = self.config, PartialState()
-        share, rest = divmod(config.batch_size, state.num_processes)
-        if rest:
-            raise ValueError(
-                f"batch_size {config.batch_size} is not a multiple of {state.num_processes} processes"
-            )
-        mine = self.indices(step)[state.process_index * share :][:share]
-        rng = np.random.default_rng([config.seed, step, state.process_index, 1])
-        images, captions = self.pairs.batch(mine, rng)
-        return {
-            "images": to_square(images, self.size, rng if config.min_crop < 1 else None),
-            "tokens": torch.as_tensor(self.tokenizer(captions)),
-            "crops": augment.draw(rng, share, min_scale=config.min_crop, jitter=config.jitter),
-        }
-
-
-def to_square(images: Images, size: int, rng: np.random.Generator | None = None) -> Tensor:
-    """Images of any size to uint8 `[B, 3, size, size]`: shorter side resized, a square cut out.
-
-    Resizing is bicubic with antialiasing.
-
-    Args:
-        images: uint8 `[B, H, W, 3]`, or a list of RGB images.
-        size: side in pixels.
-        rng: draws where along the longer side to cut; None cuts from the centre.
-    """
-    if isinstance(images, np.ndarray) and images.shape[1:3] == (size, size):
-        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-    squares = [
-        _square(image if isinstance(image, Image.Image) else Image.fromarray(image), size, rng)
-        for image in images
-    ]
-    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous()
-
-
-def _square(image: Image.Image, size: int, rng: np.random.Generator | None) -> np.ndarray:
-    shorter = min(image.size)
-    width, height = (max(size, round(side * size / shorter)) for side in image.size)
-    image = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
-    share = 0.5 if rng is None else rng.uniform()
-    left, top = round((width - size) * share), round((height - size) * share)
-    return np.asarray(image.crop((left, top, left + size, top + size)))
 
 
 def _pixels(model: Any) -> Callable[[Tensor, Tensor], Tensor]:
@@ -234,6 +147,11 @@ def _image_size(model: Any) -> int:
     if height != width:
         raise ValueError(f"only square inputs are supported, the model takes {height} x {width}")
     return int(height)
+
+
+def _clip(image: Tensor, text: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
+    """CLIP's loss; a bias that a model has for SigLIP gets a zero gradient, since DDP waits for one."""
+    return clip_loss(image, text, scale) + (0.0 if bias is None else 0.0 * bias)
 
 
 def _clamp_scale(model: Any) -> None:
