@@ -81,6 +81,14 @@ def test_radial_power_finds_the_frequency(ring):
     assert statistics.radial_power(stripes(0.0, cycles)[None])[0].argmax() == ring
 
 
+@pytest.mark.parametrize("angle", [0.0, np.pi / 2])
+def test_cut_waves_do_not_leak_into_far_rings(angle):
+    """A wave that does not fit the image jumps at the border; the window takes the jump away."""
+    power = statistics.radial_power(stripes(angle, cycles=8.5)[None])[0]
+    assert power.argmax() == 3
+    assert power[-1] < power.max() - 4.5
+
+
 def test_flat_images_give_finite_statistics():
     images = np.full((2, 16, 16, 3), 200, np.uint8)
     for function in (statistics.pixel_statistics, statistics.texture_statistics):
