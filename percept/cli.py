@@ -128,15 +128,7 @@ def _list(options: argparse.Namespace) -> int:
     from percept import notebooks
 
     found = notebooks.discover()
-    for name in notebooks.ordered(found):
-        notebook = found[name]
-        print(f"{name}  {notebook.title}")
-        if notebook.run_time:
-            print(f"    run time: {notebook.run_time}")
-        if notebook.reads:
-            print(f"    reads: {', '.join(notebook.reads)}")
-        for parameter in notebook.parameters.values():
-            print(f"    -p {parameter.name}={parameter.default!r:<16} {parameter.help}".rstrip())
+    print("\n".join(notebooks.describe(found[name]) for name in notebooks.ordered(found)))
     return 0
 
 
@@ -148,7 +140,7 @@ def _check(options: argparse.Namespace) -> int:
         for name in sorted(notebooks.resolve(options.names, found)):
             if contract.strip(found[name].path):
                 print(f"stripped {name}.ipynb")
-    problems = contract.check(names=tuple(options.names))
+    problems = contract.check(names=options.names)
     print(
         "\n".join([*problems, f"{len(problems)} problems" if problems else "all notebooks keep the contract"])
     )
@@ -156,25 +148,11 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from percept import runs
+    from percept import comparison, runs
 
     rows = runs.compare(options.run_a, options.run_b)
-    for row in rows:
-        if options.all or row["status"] not in ("within", "machine"):
-            values = "  ".join("-" if row[side] is None else f"{row[side]:.6g}" for side in ("a", "b"))
-            change = (
-                ""
-                if row["difference"] is None
-                else f"  ({row['difference']:+.3g}, {row['allowed']:.3g} allowed)"
-            )
-            print(f"{row['status']:<9} {row['notebook']}  {row['name']}  {values} {row['unit']}{change}")
-    counts = {status: sum(row["status"] == status for row in rows) for status in _STATUSES}
-    print(", ".join(f"{count} {status}" for status, count in counts.items()))
-    different = counts["moved"] + counts["only in A"] + counts["only in B"]
-    return int(options.fail_on_moved and different > 0)
-
-
-_STATUSES = ("moved", "within", "machine", "only in A", "only in B")
+    print(comparison.report(rows, everything=options.all))
+    return int(options.fail_on_moved and any(row["status"] not in ("within", "machine") for row in rows))
 
 
 def _study(options: argparse.Namespace) -> int:
@@ -264,7 +242,7 @@ def _end_on_sigterm() -> None:
 
 def _is_users(error: Exception) -> bool:
     missing = isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError)
-    return missing or type(error).__module__.startswith("percept.")
+    return missing or type(error).__module__.startswith("percept.") or isinstance(error, UsageError)
 
 
 if __name__ == "__main__":

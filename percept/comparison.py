@@ -8,6 +8,7 @@ from typing import Any
 
 # A row without an interval claims to be exact; what is left is the last digits of floating-point sums.
 _EXACT = 1e-6
+_STATUSES = ("moved", "within", "machine", "only in A", "only in B")
 _MACHINE_UNITS = {"s", "ms", "min", "h", "kB", "MB", "GB", "MiB", "GiB"}
 
 
@@ -37,6 +38,21 @@ def compare_rows(
     by_key_a = {(row["notebook"], row["name"]): row for row in rows_a}
     by_key_b = {(row["notebook"], row["name"]): row for row in rows_b}
     return [_compare(key, by_key_a.get(key), by_key_b.get(key)) for key in sorted({*by_key_a, *by_key_b})]
+
+
+def report(rows: Sequence[Mapping[str, Any]], everything: bool = False) -> str:
+    """Rows of `compare_rows` as text: what moved or is missing, or everything, and a line of counts."""
+    lines = [_line(row) for row in rows if everything or row["status"] not in ("within", "machine")]
+    counts = {status: sum(row["status"] == status for row in rows) for status in _STATUSES}
+    return "\n".join([*lines, ", ".join(f"{count} {status}" for status, count in counts.items())])
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    values = " -> ".join("none" if row[side] is None else f"{row[side]:.6g}" for side in ("a", "b"))
+    text = f"{row['status']:<9} {row['notebook']}  {row['name']}  {values} {row['unit']}".rstrip()
+    if row["difference"] is None:
+        return text
+    return f"{text} (difference {row['difference']:+.3g}, {row['allowed']:.3g} allowed)"
 
 
 def _compare(

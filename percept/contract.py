@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,18 @@ _ABSOLUTE = re.compile(
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
-def check(folder: Path = notebooks.NOTEBOOKS, names: tuple[str, ...] = ()) -> list[str]:
-    """Check all notebooks of a folder, or the named ones.
+def check(folder: Path | None = None, names: Sequence[str] = ()) -> list[str]:
+    """Check all notebooks of a folder (`notebooks/` unless given), or the named ones.
 
     Returns:
         One line per violation: file, cell (counted from 1) where there is one, and what to do.
     """
+    folder = folder or notebooks.NOTEBOOKS
     problems: list[str] = []
     found: dict[str, Notebook] = {}
     paths = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    if not paths:
+        raise NotebookError(f"no notebooks named NN_*.ipynb in {folder.name}/")
     for name, path in paths.items():
         try:
             found[name] = notebooks.read(path)

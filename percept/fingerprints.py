@@ -119,8 +119,7 @@ def of_encoder(name: str = "percept-tiny") -> str:
     The embedded percept-tiny always counts, because a notebook may use it beside the encoder it was given;
     a folder or file counts by content, a hub name by its spelling.
     """
-    tiny = PACKAGE / "models" / "tiny"
-    parts = [name, of_folder(tiny) if tiny.is_dir() else ""]
+    parts = [name, of_folder(PACKAGE / "models" / "tiny", skip=("README.md",))]
     given = Path(name)
     if given.is_dir():
         parts.append(of_folder(given))

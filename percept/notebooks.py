@@ -56,12 +56,13 @@ class Notebook:
         return self.path.stem
 
 
-def discover(folder: Path = NOTEBOOKS) -> dict[str, Notebook]:
-    """Read all notebooks `NN_*.ipynb` of a folder, by name.
+def discover(folder: Path | None = None) -> dict[str, Notebook]:
+    """Read all notebooks `NN_*.ipynb` of a folder (`notebooks/` unless given), by name.
 
     Raises:
         NotebookError: there is none, one cannot be read, or one reads a notebook that does not exist.
     """
+    folder = folder or NOTEBOOKS
     found = {path.stem: read(path) for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
     if not found:
         raise NotebookError(f"no notebooks named NN_*.ipynb in {folder.name}/")
@@ -123,6 +124,18 @@ def resolve(names: Sequence[str], notebooks: Mapping[str, Notebook]) -> set[str]
             raise NotebookError(unknown("notebook", stem, notebooks))
         chosen |= set(matches)
     return chosen or set(notebooks)
+
+
+def describe(notebook: Notebook) -> str:
+    """A notebook's entry in `percept list`: name, question, run time, reads, parameters."""
+    lines = [f"{notebook.name}  {notebook.title}"]
+    if notebook.run_time:
+        lines.append(f"    run time: {notebook.run_time}")
+    if notebook.reads:
+        lines.append(f"    reads: {', '.join(notebook.reads)}")
+    for parameter in notebook.parameters.values():
+        lines.append(f"    -p {parameter.name + '=' + repr(parameter.default):<24} {parameter.help}".rstrip())
+    return "\n".join(lines)
 
 
 def upstream(names: Iterable[str], notebooks: Mapping[str, Notebook]) -> set[str]:

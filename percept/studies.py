@@ -19,14 +19,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from percept import fingerprints, runs
-from percept.notebooks import NOTEBOOKS, unknown
+from percept import fingerprints, notebooks, runs
 from percept.storage import BusyError, locked, plain, write_json
 
 if TYPE_CHECKING:
     import pandas
 
-STUDIES = NOTEBOOKS / "studies"
 _NEEDED = ("BUDGET", "ARMS", "SEEDS", "READS", "run")
 
 
@@ -50,9 +48,13 @@ class Study:
     command: str
 
 
-def names(folder: Path = STUDIES) -> list[str]:
+def names(folder: Path | None = None) -> list[str]:
     """Names of the studies that exist."""
-    return sorted(path.stem for path in folder.glob("[a-z]*.py"))
+    return sorted(path.stem for path in _home(folder).glob("[a-z]*.py"))
+
+
+def _home(folder: Path | None) -> Path:
+    return folder or notebooks.NOTEBOOKS / "studies"
 
 
 def run(
@@ -60,7 +62,7 @@ def run(
     *,
     hours: float | None = None,
     restart: bool = False,
-    folder: Path = STUDIES,
+    folder: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Run the (arm, seed) pairs that are missing, all arms of one seed before the next seed.
@@ -69,7 +71,7 @@ def run(
         name: Name of the study module.
         hours: Start no pair that would end later than this (judged by the longest so far).
         restart: Begin anew; the old results stay until the first new pair is finished.
-        folder: Folder of the studies.
+        folder: Folder of the studies; `notebooks/studies/` unless given.
         say: Receives one line of progress per pair.
 
     Returns:
@@ -78,6 +80,7 @@ def run(
     Raises:
         StudyError: unknown study, a module without the needed names, or old results of other code.
     """
+    folder = _home(folder)
     module = _module(name, folder)
     target = folder / f"{name}.json"
     try:
@@ -89,7 +92,7 @@ def run(
     return target
 
 
-def load(name: str, folder: Path = STUDIES) -> Study:
+def load(name: str, folder: Path | None = None) -> Study:
     """Read a study's committed results; changed code or encoder makes it stale, which is no error.
 
     Raises:
@@ -97,6 +100,7 @@ def load(name: str, folder: Path = STUDIES) -> Study:
     """
     import pandas
 
+    folder = _home(folder)
     target = folder / f"{name}.json"
     if not target.is_file():
         raise StudyError(f"study {name!r} has no results: run `percept study {name}`")
@@ -118,7 +122,7 @@ def load(name: str, folder: Path = STUDIES) -> Study:
 def _module(name: str, folder: Path) -> ModuleType:
     path = folder / f"{name}.py"
     if name not in names(folder):
-        raise StudyError(unknown("study", name, names(folder)))
+        raise StudyError(notebooks.unknown("study", name, names(folder)))
     spec = importlib.util.spec_from_file_location(f"percept_study_{name}", path)
     if spec is None or spec.loader is None:
         raise StudyError(f"{path.name} cannot be imported")
@@ -177,8 +181,8 @@ def _open(name: str, module: ModuleType, target: Path, restart: bool, folder: Pa
         changed.append("budget")
     if changed:
         raise StudyError(
-            f"{target.name} holds {len(old['rows'])} results made with another {' and '.join(changed)}; mixed "
-            f"results are no comparison: keep these (shown as stale) or remake all, percept study {name} --restart"
+            f"{target.name} has {len(old['rows'])} results of other {', '.join(changed)}; mixed results are "
+            f"no comparison: keep these (shown as stale) or remake all: percept study {name} --restart"
         )
     return fresh | {"rows": old["rows"], "date": old["date"]}
 

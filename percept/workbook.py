@@ -17,7 +17,7 @@ from typing import Any
 
 from percept import fingerprints, notebooks, runs
 from percept.execution import PARTIAL, NotebookFailure, Progress, execute
-from percept.notebooks import NOTEBOOKS, Notebook, NotebookError
+from percept.notebooks import Notebook, NotebookError
 from percept.storage import BusyError, locked, write_json
 
 # What a finished notebook leaves that no other notebook may depend on.
@@ -57,7 +57,7 @@ def plan(
     profile: str = "quick",
     settings: Sequence[str] = (),
     run: str | None = None,
-    notebooks_dir: Path = NOTEBOOKS,
+    notebooks_dir: Path | None = None,
 ) -> Plan:
     """Check a request before anything runs.
 
@@ -66,7 +66,7 @@ def plan(
         profile: "quick", "standard" or "full".
         settings: `name=value` texts; each goes to every notebook with such a parameter.
         run: Name of the run; the profile's name unless given.
-        notebooks_dir: Folder of the notebooks.
+        notebooks_dir: Folder of the notebooks; `notebooks/` unless given.
 
     Raises:
         NotebookError: anything that does not fit, with the known names and the nearest one.
@@ -104,6 +104,14 @@ def run_workbook(request: Plan, *, force: bool = False, out: Any = None) -> list
             write_json(runs.home() / request.run / "workbook.json", {"notebooks": list(outcomes.values())})
     print(table(list(outcomes.values())), file=out)
     return list(outcomes.values())
+
+
+def pending(request: Plan) -> dict[str, str]:
+    """Why each notebook would run now, "" for one that would be reused; a rerun upstream may add more."""
+    return {
+        name: _stale(runs.folder(name, request.run), _fingerprints(request, request.notebooks[name]))
+        for name in request.order
+    }
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
