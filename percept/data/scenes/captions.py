@@ -83,7 +83,7 @@ class _English(_Grammar):
             return kind.en
         if kind.key == "person":
             return f"a person {word}"
-        return f"{'an' if word[0] in 'aeio' else 'a'} {word} {kind.en.partition(' ')[2]}"
+        return f"{'an' if word[0] in 'aeiou' else 'a'} {word} {kind.en.partition(' ')[2]}"
 
     def describe(self, thing: Thing) -> str:
         """Adjective or participle of a thing, or "" if there is nothing to say."""

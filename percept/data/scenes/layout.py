@@ -109,7 +109,8 @@ def _cast(dice: Dice, count: int, split: str) -> tuple[list[list[Thing]], str]:
     groups: list[list[Thing]] = []
     action = ""
     novel_action = novel and count >= 2 and dice.unit() < 0.4
-    if novel_action or (count >= 2 and dice.unit() < 0.45):
+    pair_fits = count >= 3 if novel else count >= 2  # a novel thing needs a place beside a seen pair
+    if novel_action or (pair_fits and dice.unit() < 0.45):
         action, subject, target = _triple(dice, novel_action)
         groups.append([_individual(dice, subject, posed=False), _individual(dice, target, posed=False)])
         novel = novel and not novel_action
@@ -132,7 +133,12 @@ def _any_noun(dice: Dice) -> int:
 
 @cache
 def _novel_nouns() -> tuple[int, ...]:
-    return tuple(position for position, noun in enumerate(nouns()) if noun.has("c") or noun.has("a"))
+    """Nouns that have a colour or a pose held out for ``test_combinations``."""
+    return tuple(
+        position
+        for position, noun in enumerate(nouns())
+        if noun.has("c") or (noun.has("a") and poses_for(position, novel=True))
+    )
 
 
 @cache

@@ -41,7 +41,7 @@ class Noun:
         """English phrase for one of it, with its article: "an owl", "a pair of scissors"."""
         measure, of, rest = self.plural.partition(" of ")
         word = f"{_SINGLE[measure]} of {rest}" if of else self.key
-        return f"{'an' if word[0] in 'aeio' else 'a'} {word}"
+        return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
     def has(self, trait: str) -> bool:
         """Whether the noun has one of the traits listed above."""
