@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 import types
@@ -14,6 +13,16 @@ from percept import cli, notebooks, runs
 def _places(tmp_path, monkeypatch):
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path / "notebooks")
     (tmp_path / "notebooks/studies").mkdir(parents=True)
+
+
+STUDY = """BUDGET = {}
+ARMS = ["a"]
+SEEDS = [0]
+READS = []
+
+def run(arm, seed, budget):
+    return {"x": 1}
+"""
 
 
 def write_notebook(folder, name="00_start"):
@@ -62,8 +71,7 @@ def test_unknown_commands_and_missing_arguments_are_code_2(capsys):
 
 
 def test_a_defect_keeps_its_traceback(tmp_path, monkeypatch):
-    source = "BUDGET = {}\nARMS = ['a']\nSEEDS = [0]\nREADS = []\ndef run(arm, seed, budget): return {'x': 1 / 0}\n"
-    (tmp_path / "notebooks/studies/broken.py").write_text(source)
+    (tmp_path / "notebooks/studies/broken.py").write_text(STUDY.replace("1}", "1 / 0}"))
     with pytest.raises(ZeroDivisionError):
         cli.main(["study", "broken"])
 
@@ -102,10 +110,7 @@ def test_compare_reports_and_may_fail(monkeypatch, capsys):
 
 
 def test_study_runs_and_says_so(tmp_path, capsys):
-    source = (
-        "BUDGET = {}\nARMS = ['a']\nSEEDS = [0]\nREADS = []\ndef run(arm, seed, budget): return {'x': 1}\n"
-    )
-    (tmp_path / "notebooks/studies/small.py").write_text(source)
+    (tmp_path / "notebooks/studies/small.py").write_text(STUDY)
     assert cli.main(["study", "small", "--hours", "1"]) == 0
     assert "arm a, seed 0" in capsys.readouterr().out
     assert json.loads((tmp_path / "notebooks/studies/small.json").read_text())["rows"][0]["numbers"] == {
@@ -160,9 +165,7 @@ def test_the_command_starts_fast_and_imports_nothing_heavy():
         "import sys; from percept import cli; cli._parser(); "
         "print([m for m in ('torch', 'numpy', 'pandas', 'papermill', 'IPython') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, cwd=runs.ROOT
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=runs.ROOT)
     assert done.stdout.strip() == "[]", done.stderr
 
 

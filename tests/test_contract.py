@@ -6,7 +6,9 @@ from percept import contract, notebooks
 CELL = nbformat.v4.new_code_cell
 TEXT = nbformat.v4.new_markdown_cell
 NAME = "02_seeing"
-HEAD = "# Can it see?\n\n**What you will learn.** To see.\n\n**Run time:** 1 min. **Reads:** none. **Writes:** scores."
+HEAD = (
+    "# Can it see?\n\n**What you will learn.** To see.\n\n**Run time:** 1 min. Reads: none. Writes: scores."
+)
 PARAMETERS = 'profile = "quick"  # size of the run\nseed = 0\nrate: float = 1e-4\nwords = ["a", "b"]'
 BODY = f"run = runs.start('{NAME}', {{}})\nrun.save_figure(fig, 'f', 'A line that rises')"
 
@@ -68,7 +70,7 @@ def test_a_good_notebook_has_no_problems(tmp_path):
         (changed(1, HEAD.replace("Writes", "Makes")), "cell 1: says nothing of 'writes'"),
         (without(7), "has no section 'Takeaways'"),
         (without(8), "has no section 'Exercises'"),
-        (good() + [TEXT("more")] * 23, "has 31 cells, at most 30"),
+        (good() + [TEXT("more") for _ in range(23)], "has 31 cells, at most 30"),
         (changed(6, "x = 1\n" * 25 + "run.finish()"), "cell 6: 26 lines, at most 25"),
         (changed(6, outputs=[nbformat.v4.new_output("stream", text="x")]), "cell 6: holds outputs"),
         (changed(6, execution_count=1), "cell 6: holds outputs or an execution count"),

@@ -40,9 +40,9 @@ class WorkbookRun:
 
 @pytest.fixture(scope="session")
 def workbook_run():
-    """Execute what changed since the last test session (fingerprints decide) and fail with the cells that failed."""
+    """Execute what changed since the last test session; name the cells that failed."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        # The reader's own place, so that unchanged notebooks are reused; the reader's kernel sets its own backend.
+        # The reader's own place, so that unchanged notebooks are reused, and the reader's plots.
         monkeypatch.delenv("PERCEPT_HOME", raising=False)
         monkeypatch.delenv("MPLBACKEND", raising=False)
         folder = runs.home() / RUN
