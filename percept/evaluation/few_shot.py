@@ -33,7 +33,7 @@ def linear_probe(
     Args:
         train_x, val_x, test_x: [N, D] features.  train_y, val_y, test_y: int [N].
         C: skip the sweep and use this value.
-        steps_per_decade, max_iter: see `sweep_c`; (1, 200) costs about a tenth.
+        steps_per_decade, max_iter: see `sweep_c`; (1, 200) costs about a fifth.
 
     Returns:
         dict with `acc1`, `mean_per_class_recall`, `C`, `val_accuracy`, `sweep` {C: accuracy}, `converged`
