@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     _end_on_sigterm()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("percept").setLevel(logging.INFO)
     try:
         return options.command(options)
     except KeyboardInterrupt:
@@ -86,6 +89,8 @@ def _add_tools(commands: Any) -> None:
     embed.add_argument("--output", type=Path, help="folder of the shards; FOLDER-embeddings unless given")
     embed.add_argument("--encoder", default="percept-tiny")
     embed.add_argument("--pretrained", help="open_clip tag or weights file")
+    embed.add_argument("--activation", help="activation of a weights file that comes without a config")
+    embed.add_argument("--kind", default="embedding", help="embedding (default), global, cls_patch or patch")
     embed.add_argument("--device", default="auto")
     embed.add_argument("--batch-size", type=int, default=64)
     embed.add_argument("--shard-size", type=int, default=1024)
@@ -173,6 +178,8 @@ def _embed(options: argparse.Namespace) -> int:
         output,
         encoder=options.encoder,
         pretrained=options.pretrained,
+        activation=options.activation,
+        kind=options.kind,
         device=options.device,
         batch_size=options.batch_size,
         shard_size=options.shard_size,

@@ -211,11 +211,7 @@ def require(notebook: str, artifact: str) -> Path:
         MissingArtifact: the notebook has not run, has not finished, or wrote no such file; says what to run.
         RunError: the strict runner knows nothing of this dependency (it is not among the notebook's `reads`).
     """
-    declared = os.environ.get("PERCEPT_READS")
-    if declared is not None and notebook not in declared.split(","):
-        raise RunError(
-            f"this notebook reads {notebook} undeclared: add it to `percept.reads` in its metadata"
-        )
+    _check_declared(notebook)
     source = folder(notebook)
     command = f"percept run {notebook} --run {current()}"
     if not (source / "results.json").is_file():
@@ -230,7 +226,10 @@ def require(notebook: str, artifact: str) -> Path:
 
 
 def results(run: str, notebook: str | None = None) -> list[dict[str, Any]]:
-    """Result rows of a run, each with its notebook under "notebook"; of one notebook if named."""
+    """Result rows of a run, each with its notebook under "notebook"; of one notebook if named.
+
+    In a notebook under the strict runner, the current run shows only the notebooks that it declares to read.
+    """
     base = home() / _checked_name(run, "run")
     if not base.is_dir():
         raise RunError(f"no run named {run!r}; known: {', '.join(names()) or 'none yet'}")
@@ -238,10 +237,14 @@ def results(run: str, notebook: str | None = None) -> list[dict[str, Any]]:
         raise MissingArtifact(
             f"{notebook} has no results in run {run!r}; `percept run {notebook} --run {run}`"
         )
+    declared = _declared() if run == current() else None
+    if notebook is not None and declared is not None:
+        _check_declared(notebook)
     rows = []
     for path in sorted(base.glob(f"{notebook or '*'}/results.json")):
-        content = json.loads(path.read_text("utf-8"))
-        rows += [{"notebook": content["notebook"], **row} for row in content["rows"]]
+        if declared is None or path.parent.name in declared:
+            content = json.loads(path.read_text("utf-8"))
+            rows += [{"notebook": content["notebook"], **row} for row in content["rows"]]
     return rows
 
 
@@ -257,6 +260,20 @@ def metrics(run: str, notebook: str) -> list[dict[str, Any]]:
         return []
     lines = path.read_text("utf-8").split("\n")[:-1]
     return [json.loads(line) for line in lines if line]
+
+
+def _declared() -> set[str] | None:
+    """Notebooks that this one may read: set by the strict runner, None anywhere else."""
+    names = os.environ.get("PERCEPT_READS")
+    return None if names is None else set(names.split(","))
+
+
+def _check_declared(notebook: str) -> None:
+    declared = _declared()
+    if declared is not None and notebook not in declared:
+        raise RunError(
+            f"this notebook reads {notebook} undeclared: add it to `percept.reads` in its metadata"
+        )
 
 
 def _checked_name(name: str, what: str) -> str:

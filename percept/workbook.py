@@ -156,10 +156,12 @@ def _execute(request: Plan, notebook: Notebook, folder: Path, wanted: Mapping[st
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in ("state.json", "results.json", "timing.json", "executed.ipynb", "executed.html"):
         (folder / leftover).unlink(missing_ok=True)
+    for torn in folder.glob(".*.tmp"):  # of a writer that was killed
+        torn.unlink()
     environment = {
         "PERCEPT_RUN": request.run,
         "PERCEPT_HOME": str(runs.home().resolve()),
-        "PERCEPT_READS": ",".join(notebook.reads),
+        "PERCEPT_READS": ",".join([notebook.name, *notebook.reads]),
     }
     parameters = request.parameters[notebook.name]
     timing = execute(notebook, parameters, folder, environment, _heartbeat(notebook.name, out))

@@ -132,6 +132,8 @@ def test_embed_passes_the_options_on(tmp_path, monkeypatch, capsys):
         "output": tmp_path / "photos-embeddings",
         "encoder": "percept-tiny",
         "pretrained": None,
+        "activation": None,
+        "kind": "embedding",
         "device": "auto",
         "batch_size": 64,
         "shard_size": 8,

@@ -6,9 +6,7 @@ from percept import contract, notebooks
 CELL = nbformat.v4.new_code_cell
 TEXT = nbformat.v4.new_markdown_cell
 NAME = "02_seeing"
-HEAD = (
-    "# Can it see?\n\n**What you will learn.** To see.\n\n**Run time:** 1 min. Reads: none. Writes: scores."
-)
+HEAD = "# Can it see?\n\n**What you will learn.** To see.\n\nRun time: 1 min. Reads: none. Writes: scores."
 PARAMETERS = 'profile = "quick"  # size of the run\nseed = 0\nrate: float = 1e-4\nwords = ["a", "b"]'
 BODY = f"run = runs.start('{NAME}', {{}})\nrun.save_figure(fig, 'f', 'A line that rises')"
 

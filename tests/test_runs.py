@@ -131,6 +131,15 @@ def test_an_undeclared_read_is_an_error_under_the_runner(monkeypatch):
     monkeypatch.setenv("PERCEPT_READS", "01_x")
     with pytest.raises(runs.RunError, match="add it to"):
         runs.require("03_x", "adapter")
+    for name in ("01_x", "03_x"):
+        run = runs.start(name, {})
+        run.record("score", 1)
+        run.finish()
+    assert [row["notebook"] for row in runs.results("trial")] == ["01_x"]
+    with pytest.raises(runs.RunError, match="add it to"):
+        runs.results("trial", "03_x")
+    monkeypatch.setenv("PERCEPT_RUN", "other")
+    assert len(runs.results("trial")) == 2
 
 
 def test_names_cannot_leave_the_folder():
