@@ -22,7 +22,7 @@ def few_shot_figure(
     xlabel: str = "labelled images per class",
     ylabel: str = "accuracy",
 ) -> "Figure":
-    """Accuracy against shots with bands; zero-shot as a star at 0 shots with its level drawn through.
+    """Accuracy against shots with bands; zero-shot at 0 shots with its level drawn through.
 
     Args:
         curves: {name: result of `few_shot_curve`} (`shots`, `interval`).
@@ -33,7 +33,7 @@ def few_shot_figure(
     names = list(dict.fromkeys([*curves, *zero, *full]))
     look = {name: (c, MARKERS[i]) for i, (name, c) in enumerate(zip(names, colors(len(names)), strict=True))}
     shots = sorted({shot for curve in curves.values() for shot in curve["shots"]})
-    place = {0: 0.0, **{shot: 1 + np.log2(shot) for shot in shots}}
+    place = {**({0: 0.0} if zero else {}), **{shot: 1 + np.log2(shot) for shot in shots}}
     end = max(place.values()) + 1
     figure = new_figure(7, 4.4)
     axes = figure.subplots()
