@@ -184,7 +184,10 @@ def parse(notebook: Notebook, parameter: Parameter, text: str) -> Any:
         value = _WORDS[text.lower()] if text.lower() in _WORDS else ast.literal_eval(text)
     except (ValueError, SyntaxError):
         value = text
-    if default is None or type(value) is type(default):
+    fits = default is None or type(value) is type(default)
+    if fits and isinstance(default, list) and default:
+        fits = all(type(item) is type(default[0]) for item in value)
+    if fits:
         return value
     if isinstance(default, float) and type(value) is int:
         return float(value)
