@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> FitResult:
         What `pretrain` returns. The main process also writes `RUN/model/`, which plain open_clip loads.
     """
     given = _parser().parse_args(arguments)
+    start_all_processes("percept.training.pretrain")
     settings = {name: getattr(given, name) for name in _FIELDS if getattr(given, name) is not None}
     lists = {name: tuple(value) for name, value in settings.items() if isinstance(value, list)}
     config = PretrainConfig(**(settings | lists))
@@ -42,6 +45,37 @@ def main(arguments: Sequence[str] | None = None) -> FitResult:
     if state.num_processes > 1:
         state.destroy_process_group()
     return result
+
+
+def start_all_processes(module: str) -> None:
+    """Make `accelerate launch --cpu --num_processes N -m MODULE` start N processes.
+
+    Without MPI, accelerate starts one process for CPUs, whatever N is, and says nothing. Then this process is
+    replaced by torchrun, which accelerate itself uses for GPUs. Under other launchers nothing happens.
+
+    Args:
+        module: to run in each process, with the arguments of this one.
+    """
+    environment = os.environ
+    sizes = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+    # accelerate sets the address of a main process only if several processes were asked for.
+    asked = environment.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_ADDR" in environment
+    if not asked or any(name in environment for name in sizes):
+        return
+    import psutil
+    from accelerate.commands.launch import launch_command_parser
+
+    line = psutil.Process().parent().cmdline()
+    first = next((at for at, word in enumerate(line) if word == "launch" or word.endswith(".launch")), None)
+    known = launch_command_parser().parse_known_args(line[first + 1 :])[0] if first is not None else None
+    if known is None or (known.num_machines or 1) > 1 or (known.num_processes or 1) < 2:
+        raise RuntimeError(
+            "several CPU processes were asked for, but one was started; use "
+            f"`torchrun --nproc_per_node N -m {module} ... --device cpu` instead of accelerate launch"
+        )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc_per_node", str(known.num_processes), "-m", module, *sys.argv[1:]]
+    os.execv(sys.executable, command)
 
 
 def new_model(folder: Path, seed: int, *, weights: bool = False) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
@@ -28,7 +29,8 @@ def make_accelerator(device: str = "auto", precision: str = "auto") -> tuple[Acc
 
     Args:
         device: see `percept.device.pick_device`; `accelerate launch --cpu` wins over "auto".
-        precision: see `percept.device.pick_precision`.
+        precision: see `percept.device.pick_precision`; `accelerate launch --mixed_precision` wins over
+            "auto".
 
     Raises:
         ValueError: accelerate was configured for something this loop does not support (FSDP, DeepSpeed, TPU).
@@ -36,12 +38,15 @@ def make_accelerator(device: str = "auto", precision: str = "auto") -> tuple[Acc
     if device == "auto" and os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes"):
         device = "cpu"
     choice = pick_device(device)
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if precision == "auto" and launched in ("bf16", "fp16"):
+        precision = launched
     name, why = pick_precision(choice.device, precision)
     if choice.device.type == "cuda" and choice.device.index is not None and "LOCAL_RANK" not in os.environ:
         torch.cuda.set_device(choice.device)
     # accelerate keeps the first device and precision of a process; a notebook trains more than one model. The
     # process group of a launched run belongs to the partial state, which stays.
-    AcceleratorState._reset_state(reset_partial_state="WORLD_SIZE" not in os.environ)
+    AcceleratorState._reset_state(reset_partial_state=not dist.is_initialized())
     accelerator = Accelerator(
         cpu=choice.device.type == "cpu",
         mixed_precision={"fp32": "no"}.get(name, name),

@@ -10,8 +10,9 @@ import signal
 import sys
 
 import numpy as np
-import open_clip
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from percept.data.pairs import ArrayPairs
 from percept.losses.contrastive import clip_loss
@@ -23,7 +24,26 @@ VISION = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_s
 TEXT = {"context_length": 8, "vocab_size": 50, "width": 32, "heads": 2, "layers": 2}
 
 
+class Small(nn.Module):
+    """Two towers with dropout, for the script: importing open_clip takes longer than all its steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.visual = nn.Sequential(
+            nn.Conv2d(3, 16, 8, 8), nn.GELU(), nn.Dropout(0.3), nn.Flatten(), nn.Linear(256, 16)
+        )
+        self.visual.image_size = 32
+        self.text = nn.Sequential(nn.Embedding(50, 16), nn.Dropout(0.3), nn.Flatten(), nn.Linear(128, 16))
+        self.logit_scale = nn.Parameter(torch.tensor(2.6))
+
+    def forward(self, image, text):
+        rows = F.normalize(self.visual(image), dim=-1), F.normalize(self.text(text), dim=-1)
+        return *rows, self.logit_scale.exp()
+
+
 def model(bias=None, seed=0, **vision):
+    import open_clip
+
     torch.manual_seed(seed)
     return open_clip.CLIP(embed_dim=32, vision_cfg={**VISION, **vision}, text_cfg=TEXT, init_logit_bias=bias)
 
@@ -45,7 +65,7 @@ def config(**changes):
         "micro_batch": 16,
         "warmup": 2,
         "log_every": 1,
-        "checkpoint_every": 3,
+        "checkpoint_every": 4,
     }
     return PretrainConfig(**(settings | changes))
 
@@ -77,8 +97,8 @@ def main():
                 os.kill(os.getpid(), signal.SIGKILL)
 
         checkpoint.save_file = half_written
-    # Patch dropout draws from the global generator in every step.
-    trained = model(patch_dropout=0.5)
+    torch.manual_seed(0)
+    trained = Small()
     result = pretrain(trained, tokenizer, pairs(), config(), folder, log=log, device="cpu", progress=None)
     print(result.resumed_from, fingerprint(trained))
 
