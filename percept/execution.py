@@ -156,7 +156,7 @@ def _in_thread(
     except BaseException:
         # Ctrl-C or SIGTERM: no kernel may go on writing into the run folder behind our back.
         processes.end_kernels()
-        thread.join(10)
+        thread.join(2)
         raise
     return caught[0] if caught else None
 

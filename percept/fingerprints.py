@@ -22,6 +22,8 @@ _NOT_RESULTS = (
     "cli.py",
     "workbook.py",
     "execution.py",
+    "notebooks.py",
+    "fingerprints.py",
     "processes.py",
     "contract.py",
     "webpage.py",

@@ -181,7 +181,7 @@ def parse(notebook: Notebook, parameter: Parameter, text: str) -> Any:
     if isinstance(default, str):
         return text
     try:
-        value = _WORDS[text.lower()] if text.lower() in _WORDS else ast.literal_eval(text)
+        value: Any = _WORDS[text.lower()] if text.lower() in _WORDS else ast.literal_eval(text)
     except (ValueError, SyntaxError):
         value = text
     fits = default is None or type(value) is type(default)

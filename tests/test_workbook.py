@@ -41,6 +41,7 @@ rate = 0.5
 fast = False
 text = "abc"
 data_dir = ""
+shots = [1, 2]
 """
 FIRST = """
 from matplotlib.figure import Figure
@@ -120,6 +121,7 @@ def request_of(folder, **changes):
         ({"settings": ["seed=true"]}, "must be int"),
         ({"settings": ["fast=1"]}, "must be bool"),
         ({"settings": ["rate=quick"]}, "must be float"),
+        ({"settings": ["shots=[1, 'two']"]}, r"must be list \(its default is \[1, 2\]\)"),
         ({"settings": ["seed"]}, "write -p name=value"),
         ({"settings": ["profile=quik"]}, r"unknown profile 'quik'; did you mean 'quick'"),
         (

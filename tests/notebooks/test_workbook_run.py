@@ -36,6 +36,9 @@ def test_every_page_opens_offline_and_can_be_heard(workbook_run, name):
     page = (workbook_run.folder / name / "executed.html").read_text("utf-8")
     assert webpage.external_requests(page) == []
     assert webpage.images_without_alt(page) == 0
+    assert "missing from font" not in page, (
+        "a figure shows boxes instead of Japanese: call viz.style.use_style()"
+    )
     figures = workbook_run.folder / name / "figures"
     assert {p.stem for p in figures.glob("*.png")} == {p.stem for p in figures.glob("*.txt")}
 
@@ -47,6 +50,19 @@ def test_every_executed_copy_is_portable_and_fits_a_laptop(workbook_run, name):
     text = (workbook_run.folder / name / "executed.ipynb").read_text("utf-8")
     assert str(runs.ROOT) not in text
     assert 0 < workbook_run.outcomes[name].peak_mb < MEMORY_LIMIT_MB
+
+
+@pytest.mark.notebook
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_widget_has_a_static_twin(workbook_run, name):
+    """A saved page cannot show a live widget; a progress bar would stand at 0 % for ever."""
+    import nbformat
+
+    node = nbformat.read(workbook_run.folder / name / "executed.ipynb", as_version=4)
+    for number, cell in enumerate(node.cells, 1):
+        kinds = ["widget-view" in " ".join(output.get("data", ())) for output in cell.get("outputs", ())]
+        assert not kinds or not all(kinds), f"cell {number} shows only a widget"
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name[:2] in ("00", "11")])
