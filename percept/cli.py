@@ -98,6 +98,7 @@ def _add_tools(commands: Any) -> None:
 
     bench = _command(commands, "bench", _bench, "measure speed: scenes, embed, pretrain")
     bench.add_argument("names", nargs="+", metavar="NAME")
+    bench.add_argument("-o", "--option", action="append", default=[], metavar="NAME=VALUE", dest="settings")
     bench.add_argument("--json", type=Path, metavar="PATH", help="write the rows as JSON too")
 
     figures = _command(commands, "figures", _figures, "draw the committed figures again")
@@ -201,13 +202,33 @@ def _bench(options: argparse.Namespace) -> int:
             raise UsageError(notebooks.unknown("benchmark", name, known))
     everything: dict[str, list[dict[str, Any]]] = {}
     for name in options.names:
-        everything[name] = importlib.import_module(f"percept.benchmarks.{name}").run()
+        function = importlib.import_module(f"percept.benchmarks.{name}").run
+        everything[name] = function(**_bench_options(function, options.settings))
         for row in everything[name]:
             value = f"{row['value']:>12.5g} {row.get('unit', ''):<12}"
             print(f"{name:<10} {row['name']:<44} {value} {row.get('note', '')}".rstrip())
     if options.json:
         storage.write_json(options.json, {"environment": storage.environment(), "benchmarks": everything})
     return 0
+
+
+def _bench_options(function: Any, settings: Sequence[str]) -> dict[str, Any]:
+    """Options as the benchmark's signature knows them; numbers and True/False are read as such."""
+    import ast
+    import inspect
+
+    from percept import notebooks
+
+    known = inspect.signature(function).parameters
+    out: dict[str, Any] = {}
+    for name, _, text in (setting.partition("=") for setting in settings):
+        if name not in known:
+            raise UsageError(notebooks.unknown("option", name, known))
+        try:
+            out[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            out[name] = text
+    return out
 
 
 def _figures(options: argparse.Namespace) -> int:

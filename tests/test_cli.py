@@ -144,11 +144,21 @@ def test_embed_passes_the_options_on(tmp_path, monkeypatch, capsys):
 
 def test_bench_prints_rows_and_writes_json(tmp_path, monkeypatch, capsys):
     rows = [{"name": "render", "value": 310.0, "unit": "scenes/s", "note": "64 px"}]
-    fake = types.SimpleNamespace(run=lambda: rows)
+    seen = {}
+
+    def run(images=512, device="auto"):
+        seen.update(images=images, device=device)
+        return rows
+
+    fake = types.SimpleNamespace(run=run)
     monkeypatch.setitem(sys.modules, "percept.benchmarks.scenes", fake)
     monkeypatch.setattr("pkgutil.iter_modules", lambda path: [types.SimpleNamespace(name="scenes")])
     assert cli.main(["bench", "scenes", "--json", str(tmp_path / "bench.json")]) == 0
     assert "310 scenes/s" in capsys.readouterr().out
+    assert cli.main(["bench", "scenes", "-o", "images=8", "-o", "device=cuda"]) == 0
+    assert seen == {"images": 8, "device": "cuda"}
+    assert cli.main(["bench", "scenes", "-o", "image=8"]) == 2
+    assert "unknown option 'image'; did you mean 'images'" in capsys.readouterr().err
     assert json.loads((tmp_path / "bench.json").read_text())["benchmarks"] == {"scenes": rows}
 
 
