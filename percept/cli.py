@@ -192,43 +192,19 @@ def _embed(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    import pkgutil
+    from percept import benchmarks, storage
 
-    from percept import benchmarks, notebooks, storage
-
-    known = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
     for name in options.names:
-        if name not in known:
-            raise UsageError(notebooks.unknown("benchmark", name, known))
-    everything: dict[str, list[dict[str, Any]]] = {}
+        benchmarks.check(name, options.settings)
+    everything = {}
     for name in options.names:
-        function = importlib.import_module(f"percept.benchmarks.{name}").run
-        everything[name] = function(**_bench_options(function, options.settings))
+        everything[name] = benchmarks.measure(name, options.settings)
         for row in everything[name]:
             value = f"{row['value']:>12.5g} {row.get('unit', ''):<12}"
-            print(f"{name:<10} {row['name']:<44} {value} {row.get('note', '')}".rstrip())
+            print(f"{name:<10} {row['name']:<44} {value} {row.get('note', '')}".rstrip(), flush=True)
     if options.json:
         storage.write_json(options.json, {"environment": storage.environment(), "benchmarks": everything})
     return 0
-
-
-def _bench_options(function: Any, settings: Sequence[str]) -> dict[str, Any]:
-    """Options as the benchmark's signature knows them; numbers and True/False are read as such."""
-    import ast
-    import inspect
-
-    from percept import notebooks
-
-    known = inspect.signature(function).parameters
-    out: dict[str, Any] = {}
-    for name, _, text in (setting.partition("=") for setting in settings):
-        if name not in known:
-            raise UsageError(notebooks.unknown("option", name, known))
-        try:
-            out[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            out[name] = text
-    return out
 
 
 def _figures(options: argparse.Namespace) -> int:

@@ -152,13 +152,13 @@ def test_bench_prints_rows_and_writes_json(tmp_path, monkeypatch, capsys):
 
     fake = types.SimpleNamespace(run=run)
     monkeypatch.setitem(sys.modules, "percept.benchmarks.scenes", fake)
-    monkeypatch.setattr("pkgutil.iter_modules", lambda path: [types.SimpleNamespace(name="scenes")])
+    monkeypatch.setattr("percept.benchmarks.names", lambda: ["scenes"])
     assert cli.main(["bench", "scenes", "--json", str(tmp_path / "bench.json")]) == 0
     assert "310 scenes/s" in capsys.readouterr().out
     assert cli.main(["bench", "scenes", "-o", "images=8", "-o", "device=cuda"]) == 0
     assert seen == {"images": 8, "device": "cuda"}
     assert cli.main(["bench", "scenes", "-o", "image=8"]) == 2
-    assert "unknown option 'image'; did you mean 'images'" in capsys.readouterr().err
+    assert "unknown option of benchmark scenes 'image'; did you mean 'images'" in capsys.readouterr().err
     assert json.loads((tmp_path / "bench.json").read_text())["benchmarks"] == {"scenes": rows}
 
 
