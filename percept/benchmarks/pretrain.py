@@ -1,0 +1,120 @@
+"""`percept bench pretrain`: training images per second of `pretrain`, beside a bare torch loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from percept.data.pairs import ArrayPairs
+from percept.device import pick_device
+from percept.losses.contrastive import clip_loss
+from percept.training.pretrain import PretrainConfig, pretrain
+
+_VISION = {"image_size": 64, "patch_size": 8, "width": 192, "layers": 6, "head_width": 32}
+_TEXT = {"context_length": 40, "vocab_size": 2048, "width": 192, "heads": 6, "layers": 3}
+
+
+def run(
+    *, batch_size: int = 64, steps: int = 4, rounds: int = 5, precision: str = "fp32", device: str = "cpu"
+) -> list[dict[str, Any]]:
+    """Time both loops in turn: same model (of percept-tiny's size), batch, precision and threads.
+
+    Images are in memory and token ids are ready on both sides. The bare loop converts pixels, runs forward,
+    loss, backward and AdamW, and nothing else; `pretrain` also crops, clips the gradient, checks that numbers
+    are finite, logs and asks its generators for chance.
+
+    Args:
+        batch_size: pairs per step.
+        steps: steps per round; the first of each round is not timed.
+        rounds: repetitions of the pair; the median is reported.
+        precision: "fp32" or "bf16".
+        device: where to train.
+
+    Returns:
+        Rows with images per second of both, and the median of the ratios of neighbouring rounds.
+    """
+    place = pick_device(device).device
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (4 * batch_size, 64, 64, 3), dtype=np.uint8)
+    tokens = torch.from_numpy(rng.integers(3, 2000, (4 * batch_size, 40)))
+    tokens[:, -1] = 2047
+    pairs = ArrayPairs(images, [[str(row)] for row in range(len(images))])
+
+    def ours() -> float:
+        config = PretrainConfig(steps=steps, batch_size=batch_size, precision=precision, log_every=1)
+        look_up = _LookUp(tokens)
+        result = pretrain(_model(), look_up, pairs, config, device=device, progress=None)
+        times = [row["seconds"] for row in result.history]
+        return batch_size * (steps - 1) / (times[-1] - times[0])
+
+    def bare() -> float:
+        return batch_size / _bare_step(images, tokens, batch_size, steps, precision, place)
+
+    speeds = _in_turn([ours, bare], rounds)
+    ratio = median(first / second for first, second in zip(*speeds, strict=True))
+    note = f"batch {batch_size}, {precision}, {place}, {torch.get_num_threads()} threads, median of {rounds}"
+    return [
+        {"name": "pretrain_images_per_second", "value": median(speeds[0]), "unit": "images/s", "note": note},
+        {"name": "bare_loop_images_per_second", "value": median(speeds[1]), "unit": "images/s", "note": note},
+        {"name": "pretrain_to_bare_ratio", "value": ratio, "unit": "", "note": "above 1 is faster than bare"},
+    ]
+
+
+class _LookUp:
+    """A tokenizer whose work is done before: caption "17" has the ids of row 17."""
+
+    def __init__(self, tokens: torch.Tensor) -> None:
+        self.tokens = tokens
+
+    def __call__(self, captions: list[str]) -> torch.Tensor:
+        return self.tokens[[int(caption) for caption in captions]]
+
+
+def _model() -> Any:
+    from open_clip import CLIP
+
+    torch.manual_seed(0)
+    return CLIP(embed_dim=192, vision_cfg=dict(_VISION), text_cfg=dict(_TEXT))
+
+
+def _bare_step(
+    images: np.ndarray, tokens: torch.Tensor, size: int, steps: int, precision: str, place: torch.device
+) -> float:
+    """Seconds per step of the plain loop."""
+    model = _model().to(place).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(place)
+    ids = tokens.to(place)
+    started = 0.0
+    for step in range(steps):
+        if step == 1:
+            started = _now(place)
+        rows = torch.arange(step * size, (step + 1) * size) % len(images)
+        batch = (pixels[rows].float() / 255.0 - 0.45) / 0.27
+        with torch.autocast(place.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            image, text, scale = model(batch, ids[rows])
+        loss = clip_loss(image, text, scale)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    return (_now(place) - started) / (steps - 1)
+
+
+def _in_turn(functions: list[Callable[[], float]], rounds: int) -> list[list[float]]:
+    """Call the functions one after the other, round by round, so that a slow minute hits all of them."""
+    results: list[list[float]] = [[] for _ in functions]
+    for _ in range(rounds):
+        for function, values in zip(functions, results, strict=True):
+            values.append(function())
+    return results
+
+
+def _now(place: torch.device) -> float:
+    if place.type == "cuda":
+        torch.cuda.synchronize(place)
+    return time.perf_counter()
