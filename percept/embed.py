@@ -7,8 +7,7 @@ rerun skips what is there and matches. Processes never wait for each other. Star
     torchrun --nproc_per_node 4 -m percept.embed FOLDER --output OUT
     accelerate launch --multi_gpu --num_processes 4 -m percept.embed FOLDER --output OUT
 
-Both also work on a machine without a GPU. ``accelerate launch --cpu --num_processes 4`` does not: without an
-MPI host file it starts a single process.
+Both also work on a machine without a GPU, and so does ``accelerate launch --cpu --num_processes 4``.
 """
 
 from __future__ import annotations
@@ -111,9 +110,9 @@ def embed_folder(
 
 def _process(device: str) -> tuple[int, int, str]:
     """Return rank, number of processes and device; without a launcher nothing distributed is started."""
+    if device == "auto" and os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
+        device = "cpu"
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        if os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_PORT" in os.environ:
-            log.warning("accelerate launch --cpu started one process only; use torchrun --nproc_per_node N")
         return 0, 1, device
     from accelerate import PartialState
 
@@ -171,6 +170,11 @@ def _finish(output: Path, keys: list[str], early: list[tuple[str, str]]) -> bool
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `embed_folder` from a launcher; `percept embed` is the same for one process."""
+    if "ACCELERATE_USE_CPU" in os.environ:
+        # accelerate starts one process for CPUs whatever number was asked for.
+        from percept.training.launch import start_all_processes
+
+        start_all_processes("percept.embed")
     parser = argparse.ArgumentParser(prog="python -m percept.embed", description="Embed a folder of images.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--output", type=Path, required=True)
