@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ MODEL: dict[str, Any] = {
         "pool_type": "eos", "eos_id": 2, "pad_id": 0, "hf_tokenizer_name": "local",
     },
 }  # fmt: skip
+LIVE: dict[str, Any] = {  # a fifth of the work per image: what a notebook trains while you watch, and studies
+    "embed_dim": 128,
+    "vision_cfg": {"image_size": 64, "patch_size": 8, "width": 128, "layers": 4, "head_width": 32},
+    "text_cfg": MODEL["text_cfg"] | {"width": 128, "heads": 4, "layers": 2},
+}
 PREPROCESS: dict[str, Any] = {
     "size": 64,
     "mean": [0.48145466, 0.4578275, 0.40821073],
@@ -109,37 +115,44 @@ class Tokenizer:
         return torch.tensor([encoding.ids for encoding in self.fast.encode_batch(texts)])
 
 
-def new_model(seed: int = 0) -> torch.nn.Module:
-    """An untrained percept-tiny."""
+def new_model(seed: int = 0, architecture: Mapping[str, Any] = MODEL) -> torch.nn.Module:
+    """An untrained percept-tiny, or another ``architecture`` in open_clip's terms."""
     from open_clip.model import CLIP
 
     torch.manual_seed(seed)
-    settings = {key: dict(value) if isinstance(value, dict) else value for key, value in MODEL.items()}
-    return CLIP(**settings)
+    return CLIP(**{key: dict(value) if isinstance(value, dict) else value for key, value in architecture.items()})
 
 
 class HeldOut:
-    """Zero-shot accuracy on held-out single objects during training, as an ``evaluate=`` function of ``fit``."""
+    """Zero-shot accuracy on held-out single objects during training, as an ``evaluate=`` function of ``fit``.
 
-    def __init__(self, tokenizer: Tokenizer, per_noun: int = 6) -> None:
-        chosen = single_objects("validate", per_noun)
-        self.labels = torch.from_numpy(chosen.labels)
+    Args:
+        tokenizer: of the model.
+        per_noun: pictures per class, from the split "validate".
+        classes: class ids to tell apart; all unless given.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, per_noun: int = 6, classes: Sequence[int] | None = None) -> None:
+        chosen = single_objects("validate", per_noun, classes=classes)
+        kept = list(range(len(nouns()))) if classes is None else list(classes)
+        self.labels = torch.tensor([kept.index(label) for label in chosen.labels.tolist()])
         self.pixels = normalise(chosen.pictures())
         self.tokens = {
             language: [
-                tokenizer([template.format(name) for name in names(language)])
-                for template in TEMPLATES[language]
+                tokenizer([template.format(names(language)[noun]) for noun in kept]) for template in TEMPLATES[language]
             ]
             for language in LANGUAGES
         }
 
     def __call__(self, model: Any) -> dict[str, float]:
         """Accuracy by language, 0..1."""
-        images = torch.cat([model.encode_image(part, normalize=True) for part in self.pixels.split(256)])
+        device = next(model.parameters()).device
+        images = torch.cat([model.encode_image(part.to(device), normalize=True) for part in self.pixels.split(256)])
         accuracy = {}
         for language, prompts in self.tokens.items():
-            weights = torch.stack([model.encode_text(tokens, normalize=True) for tokens in prompts]).mean(0)
-            guess = (images @ torch.nn.functional.normalize(weights, dim=-1).T).argmax(-1)
+            rows = [model.encode_text(tokens.to(device), normalize=True) for tokens in prompts]
+            weights = torch.nn.functional.normalize(torch.stack(rows).mean(0), dim=-1)
+            guess = (images @ weights.T).argmax(-1).cpu()
             accuracy[language] = float((guess == self.labels).float().mean())
         return accuracy
 
@@ -176,7 +189,7 @@ def train(folder: Path, *, steps: int, scenes: int = SCENES, seed: int = 0) -> P
         build_tokenizer(file, min(scenes, TOKENIZER_SCENES))
     tokenizer, model = Tokenizer(file), new_model(seed)
     result = pretrain(
-        model, tokenizer, ScenePairs(SPLITS["pretrain"][:scenes]), config(steps, seed), folder,
+        model, tokenizer, ScenePairs(SPLITS["pretrain"][:scenes], close_ups=0.5), config(steps, seed), folder,
         evaluate={"zero_shot": HeldOut(tokenizer)}, device="cpu",
     )  # fmt: skip
     (folder / "final.json").write_text(json.dumps(result.final, indent=1), encoding="utf-8")

@@ -118,7 +118,7 @@ def _stretched(image: Image.Image, width: int, height: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BOX if width * 2 < image.width else Image.Resampling.BILINEAR)
 
 
-@lru_cache(maxsize=30_000)
+@lru_cache(maxsize=12_000)  # at most about 300 MB
 def sprite(
     codepoint: str,
     style: str,

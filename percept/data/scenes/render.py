@@ -85,7 +85,7 @@ def _background(scene: Scene, size: int) -> np.ndarray:
 
 
 def _horizon_row(scene: Scene, size: int) -> int:
-    return round(scene.horizon * size)
+    return min(max(round(scene.horizon * size), 0), size)
 
 
 # --- things ----------------------------------------------------------------------------------------------------------

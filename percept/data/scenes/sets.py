@@ -5,13 +5,30 @@ from typing import NamedTuple
 
 import numpy as np
 
-from percept.data.scenes.layout import number_of_things, scene
+from percept.data.scenes.layout import Dice, number_of_things, scene
 from percept.data.scenes.render import picture, render
 from percept.data.scenes.splits import SPLITS
 from percept.data.scenes.vocabulary import nouns
-from percept.data.scenes.world import CANONICAL
+from percept.data.scenes.world import CANONICAL, Scene, zoom
 
 LANGUAGES = ("en", "ja")
+
+
+_CLOSE = 1 << 40  # seed of the draws that choose windows, apart from the worlds' own seeds
+
+
+def close_up(made: Scene) -> Scene:
+    """A window of the scene around one of its named things, 1.1 to 2.2 times its size; a pure function of the scene.
+
+    Photographs have a subject; scenes show small things from afar, and a model that sees only those learns to name
+    them many times more slowly.
+    """
+    if not made.named:
+        return made
+    dice = Dice(made.seed + _CLOSE, made.index)
+    left, top, right, bottom = (edge / CANONICAL for edge in made.visibility[dice.choice(made.named)][1])
+    side = min(max(right - left, bottom - top) * dice.between(1.1, 2.2), 1.0)
+    return zoom(made, dice.between(right - side, left), dice.between(bottom - side, top), side)
 
 
 class ScenePairs:
@@ -23,6 +40,7 @@ class ScenePairs:
         size: side in px.
         languages: languages of the captions; one is drawn for each pair.
         japanese: share of Japanese captions where both languages are asked for.
+        close_ups: share of the scenes that are shown as a close-up instead.
     """
 
     def __init__(
@@ -33,10 +51,12 @@ class ScenePairs:
         size: int = CANONICAL,
         languages: Sequence[str] = LANGUAGES,
         japanese: float = 0.45,
+        close_ups: float = 0.0,
     ) -> None:
         self.indices, self.seed, self.size = list(indices), seed, size
         self.languages = tuple(languages)
         self.japanese = japanese if len(self.languages) == 2 else float(self.languages == ("ja",))
+        self.close_ups = close_ups
         self._pictures = np.empty((len(self.indices), size, size, 3), np.uint8)
         self._captions: list[dict[str, list[str]] | None] = [None] * len(self.indices)
 
@@ -56,6 +76,8 @@ class ScenePairs:
         known = self._captions[row]
         if known is None:
             made = scene(self.indices[row], self.seed)
+            if Dice(self.seed + _CLOSE, made.index + 1).unit() < self.close_ups:
+                made = close_up(made)
             self._pictures[row] = picture(made, self.size)
             known = {language: made.captions(language) for language in self.languages}
             self._captions[row] = known
@@ -78,20 +100,23 @@ class SingleObjects(NamedTuple):
         return render(self.indices, size=size, style=style, workers=workers)
 
 
-def single_objects(split: str, per_noun: int, *, offset: int = 0, scan: int = 40_000) -> SingleObjects:
+def single_objects(
+    split: str, per_noun: int, *, classes: Sequence[int] | None = None, offset: int = 0, scan: int = 40_000
+) -> SingleObjects:
     """The first ``per_noun`` scenes of each noun that show this one thing and nothing else, seen well enough to be named.
 
     Args:
         split: name in ``SPLITS``.
         per_noun: scenes per class; a class has fewer where the split holds fewer (held-out combinations leave out
             nouns without colours and poses).
+        classes: class ids to take; all unless given. Labels stay positions in ``nouns()``.
         offset: indices of the split to skip; other offsets give disjoint sets if they differ by ``scan`` or more.
         scan: indices looked at, at most.
 
     Returns:
         Ordered by index.
     """
-    left = [per_noun] * len(nouns())
+    left = [per_noun if classes is None or noun in classes else 0 for noun in range(len(nouns()))]
     found: list[tuple[int, int]] = []
     for index in SPLITS[split][offset : offset + scan]:
         if number_of_things(index) != 1:

@@ -3,7 +3,7 @@
 Lengths are fractions of the image side, measured from the top left corner; depth is in camera heights.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -207,6 +207,22 @@ class Scene:
         from percept.data.scenes.captions import captions
 
         return captions(self, language)
+
+
+def zoom(scene: Scene, left: float, top: float, side: float) -> Scene:
+    """The same world through a narrower window: everything is placed, seen, named and rendered anew in it.
+
+    Args:
+        scene: the scene.
+        left: left edge of the window, 0..1 in the scene (the world goes on beyond its edges).
+        top: upper edge.
+        side: side of the window; 1 is the scene itself.
+    """
+    things = tuple(
+        replace(thing, x=(thing.x - left) / side, y=(thing.y - top) / side, length=thing.length / side)
+        for thing in scene.things
+    )
+    return replace(scene, horizon=(scene.horizon - top) / side, camera=scene.camera / side, things=things)
 
 
 def seen(thing: Thing, mask: np.ndarray) -> tuple[float, tuple[int, int, int, int]]:

@@ -1,0 +1,157 @@
+"""What frozen features are good for: the same pictures and the same probe for every encoder.
+
+The baseline beside each encoder is plain statistics of pixels and textures; features that do not beat it have
+learned nothing that the task needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from percept.data import inspection, realset
+from percept.data.scenes.sets import single_objects
+from percept.data.statistics import pixel_statistics, texture_statistics
+from percept.evaluation.few_shot import few_shot_curve, linear_probe
+
+Describe = Callable[[np.ndarray], np.ndarray]
+PARTS = ("train", "validate", "test")
+
+
+class Task(NamedTuple):
+    """Labelled pictures in three parts.
+
+    Attributes:
+        name: for tables.
+        images: per part uint8 ``[N, H, W, 3]``.
+        labels: per part int64 ``[N]``.
+        tiled: read in 64 px tiles at native resolution, mean and maximum of the tiles' features pooled.
+        groups: of the test pictures, for results apart; "" for all others.
+    """
+
+    name: str
+    images: Mapping[str, np.ndarray]
+    labels: Mapping[str, np.ndarray]
+    tiled: bool = False
+    groups: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(max(labels.max() for labels in self.labels.values())) + 1
+
+
+def scene_task(shots: int, tests: int, seed: int = 0) -> Task:
+    """Single objects of the scene world, all nouns; training scenes are drawn from the split "tune".
+
+    Args:
+        shots: training scenes per noun.
+        tests: test scenes per noun.
+        seed: another seed takes other scenes (0 to 4).
+    """
+    wanted = {"train": ("tune", shots, 18_000), "validate": ("validate", 4, 8_000), "test": ("test", tests, 18_000)}
+    found = {
+        part: single_objects(split, count, offset=seed * scan, scan=scan) for part, (split, count, scan) in wanted.items()
+    }
+    images = {part: chosen.pictures() for part, chosen in found.items()}
+    return Task("scene objects", images, {part: chosen.labels for part, chosen in found.items()})
+
+
+def digit_task(train: int = 1097, test: int = 400, seed: int = 0) -> Task:
+    """Real handwritten digits (scikit-learn), 64 px; ``train`` and ``test`` pictures are drawn from their parts."""
+    sizes = {"train": train, "validate": 300, "test": test}
+    parts = {part: realset.digits(part, size=64) for part in PARTS}
+    rng = np.random.default_rng(seed)
+    rows = {part: rng.permutation(len(parts[part][1]))[: sizes[part]] for part in PARTS}
+    images = {part: parts[part][0][rows[part]] for part in PARTS}
+    return Task("handwritten digits", images, {part: parts[part][1][rows[part]] for part in PARTS})
+
+
+def texture_task(seed: int = 0) -> Task:
+    """Real photographs of brick, grass and gravel (scikit-image), 64 px crops that share no pixel between parts."""
+    parts = {part: realset.texture_crops(size=64, seed=seed, split=part) for part in PARTS}
+    return Task(
+        "texture photographs",
+        {part: images for part, (images, _) in parts.items()},
+        {part: labels for part, (_, labels) in parts.items()},
+    )
+
+
+def textile_task(train: int = 50, calibrate: int = 50, test: int = 100, seed: int = 2025) -> Task:
+    """Textile inspection images (simulated by their authors), nominal 0 and defective 1, native resolution in tiles.
+
+    Args:
+        train: nominal images, and as many defective ones, half with local and half with global defects.
+        calibrate: likewise, for the choice of C.
+        test: likewise.
+        seed: of the draw of images.
+    """
+    sets = inspection.textile_split(seed, train=train, calibrate=calibrate, test=test)
+    named = {"train": sets["train"], "validate": sets["calibrate"], "test": sets["test"]}
+    images = {part: inspection.load_textiles(chosen.paths) for part, chosen in named.items()}
+    labels = {part: chosen.labels for part, chosen in named.items()}
+    return Task("textile inspection", images, labels, tiled=True, groups=tuple(named["test"].kinds))
+
+
+def describers(folder: str | Path, encoder: str = "percept-tiny", device: str = "auto") -> dict[str, Describe]:
+    """The three ways to describe a picture that every comparison sets side by side.
+
+    Args:
+        folder: of the embedding cache.
+        encoder: first entry: any name that `load_encoder` takes.
+        device: see `load_encoder`.
+
+    Returns:
+        Name -> function from uint8 ``[N, H, W, 3]`` to float32 ``[N, D]``: the encoder's global features,
+        EfficientNet-Lite0's (ImageNet), and statistics of pixels and textures.
+    """
+    from percept.models.cache import EmbeddingCache
+    from percept.models.encoders import load_encoder
+
+    cache = EmbeddingCache(folder)
+
+    def of(name: str) -> Describe:
+        loaded = load_encoder(name, device=device)
+        return lambda images: cache.encode(loaded, images, "global").numpy()
+
+    def statistics(images: np.ndarray) -> np.ndarray:
+        return np.hstack([pixel_statistics(images), texture_statistics(images)])
+
+    return {encoder: of(encoder), "efficientnet-lite0": of("efficientnet-lite0"), "statistics": statistics}
+
+
+def describe_task(task: Task, describe: Describe) -> dict[str, np.ndarray]:
+    """Features of every part, scaled to mean 0 and deviation 1 on the training part (statistics have units)."""
+
+    def features(images: np.ndarray) -> np.ndarray:
+        return inspection.pooled_tile_features(describe, images) if task.tiled else describe(images)
+
+    found = {part: np.asarray(features(task.images[part]), np.float64) for part in PARTS}
+    mean, deviation = found["train"].mean(0), found["train"].std(0)
+    deviation[deviation < 1e-6] = 1.0
+    return {part: (values - mean) / deviation for part, values in found.items()}
+
+
+def probe(task: Task, describe: Describe, *, steps_per_decade: int = 1) -> dict[str, Any]:
+    """Linear probe on all training pictures; see `linear_probe` for the result, plus ``groups`` {name: correct}."""
+    features = describe_task(task, describe)
+    result = linear_probe(*_pairs(features, task), steps_per_decade=steps_per_decade, max_iter=300)
+    groups = np.array(task.groups)
+    return result | {"groups": {str(group): result["correct"][groups == group] for group in np.unique(groups)}}
+
+
+def learning_curve(
+    task: Task, describe: Describe, shots: Sequence[int] = (1, 2, 4, 8, 16), draws: int = 3, seed: int = 0
+) -> dict[str, Any]:
+    """Few-shot curve on frozen features; see `few_shot_curve`. Equal seeds give every encoder the same pictures."""
+    features = describe_task(task, describe)
+    return few_shot_curve(
+        *_pairs(features, task), shots=shots, draws=draws, seed=seed, grid=(1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    )
+
+
+def _pairs(features: Mapping[str, np.ndarray], task: Task) -> list[np.ndarray]:
+    return [array for part in PARTS for array in (features[part], task.labels[part])]
