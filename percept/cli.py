@@ -47,9 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="percept", description="Run and check the workbook, its studies and tools."
-    )
+    parser = argparse.ArgumentParser(prog="percept", description="Run and check the workbook, its studies and tools.")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
 
@@ -70,9 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("run_a", metavar="RUN_A")
     compare.add_argument("run_b", metavar="RUN_B")
     compare.add_argument("--all", action="store_true", help="show also what is within its interval")
-    compare.add_argument(
-        "--fail-on-moved", action="store_true", help="exit 1 if a result moved or is missing"
-    )
+    compare.add_argument("--fail-on-moved", action="store_true", help="exit 1 if a result moved or is missing")
 
     study = _command(commands, "study", _study, "run the missing parts of a study")
     study.add_argument("study", metavar="NAME")
@@ -102,13 +98,9 @@ def _add_tools(commands: Any) -> None:
     bench.add_argument("--json", type=Path, metavar="PATH", help="write the rows as JSON too")
 
     figures = _command(commands, "figures", _figures, "draw the committed figures again")
-    figures.add_argument(
-        "--folder", type=Path, default=None, help="figures/ at the repository root unless given"
-    )
+    figures.add_argument("--folder", type=Path, default=None, help="figures/ at the repository root unless given")
 
-    export = _command(
-        commands, "export", _export, "make the web pages of a run again, or copy them elsewhere"
-    )
+    export = _command(commands, "export", _export, "make the web pages of a run again, or copy them elsewhere")
     export.add_argument("run", metavar="RUN")
     export.add_argument("--folder", type=Path, required=True, help="where the pages go, one per notebook")
     export.add_argument("--language", default="en", help="language code of the pages")
@@ -123,9 +115,7 @@ def _command(commands: Any, name: str, function: Any, text: str) -> argparse.Arg
 def _run(options: argparse.Namespace) -> int:
     from percept import workbook
 
-    request = workbook.plan(
-        options.names, profile=options.profile, settings=options.settings, run=options.run
-    )
+    request = workbook.plan(options.names, profile=options.profile, settings=options.settings, run=options.run)
     outcomes = workbook.run_workbook(request, force=options.force)
     return int(any(outcome.status in ("failed", "skipped") for outcome in outcomes))
 
@@ -147,9 +137,7 @@ def _check(options: argparse.Namespace) -> int:
             if contract.strip(found[name].path):
                 print(f"stripped {name}.ipynb")
     problems = contract.check(names=options.names)
-    print(
-        "\n".join([*problems, f"{len(problems)} problems" if problems else "all notebooks keep the contract"])
-    )
+    print("\n".join([*problems, f"{len(problems)} problems" if problems else "all notebooks keep the contract"]))
     return int(bool(problems))
 
 
@@ -230,9 +218,7 @@ def _export(options: argparse.Namespace) -> int:
     if not executed:
         raise UsageError(notebooks.unknown("run", options.run, runs.names()))
     for path in executed:
-        page = webpage.export(
-            nbformat.read(path, as_version=4), path.parent.name, path.parent, options.language
-        )
+        page = webpage.export(nbformat.read(path, as_version=4), path.parent.name, path.parent, options.language)
         print(storage.write_atomic(options.folder / f"{path.parent.name}.html", page))
     return 0
 

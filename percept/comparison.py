@@ -12,9 +12,7 @@ _STATUSES = ("moved", "within", "machine", "only in A", "only in B")
 _MACHINE_UNITS = {"s", "ms", "min", "h", "kB", "MB", "GB", "MiB", "GiB"}
 
 
-def compare_rows(
-    rows_a: Sequence[Mapping[str, Any]], rows_b: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def compare_rows(rows_a: Sequence[Mapping[str, Any]], rows_b: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Compare two lists of result rows by notebook and name.
 
     A row has moved when the difference of its values is larger than both intervals allow together: the
@@ -55,9 +53,7 @@ def _line(row: Mapping[str, Any]) -> str:
     return f"{text} (difference {row['difference']:+.3g}, {row['allowed']:.3g} allowed)"
 
 
-def _compare(
-    key: tuple[str, str], a: Mapping[str, Any] | None, b: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _compare(key: tuple[str, str], a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> dict[str, Any]:
     unit = (a or b or {}).get("unit", "")
     out = {"notebook": key[0], "name": key[1], "unit": unit, "a": a and a["value"], "b": b and b["value"]}
     if a is None or b is None:
@@ -73,8 +69,6 @@ def _compare(
 def _allowed(a: Mapping[str, Any], b: Mapping[str, Any], difference: float) -> float:
     facing_a, facing_b = ("high", "low") if difference > 0 else ("low", "high")
     half_widths = [
-        abs(row[side] - row["value"])
-        for row, side in ((a, facing_a), (b, facing_b))
-        if row.get(side) is not None
+        abs(row[side] - row["value"]) for row, side in ((a, facing_a), (b, facing_b)) if row.get(side) is not None
     ]
     return max(math.hypot(*half_widths), _EXACT * max(abs(a["value"]), abs(b["value"])))

@@ -19,9 +19,7 @@ _SECTIONS = ("takeaways", "exercises")
 _NO_TORCH = ("00", "11")
 _HEAVY = {"torch", "torchvision", "open_clip", "timm", "peft", "accelerate", "transformers", "torchmetrics"}
 _TYPES = (bool, int, float, str, list)
-_ABSOLUTE = re.compile(
-    r"(?<![\w.:/])(?:~/|/(?:home|Users|root|tmp|work|mnt|data|var|opt|usr|content)/|[A-Z]:\\)"
-)
+_ABSOLUTE = re.compile(r"(?<![\w.:/])(?:~/|/(?:home|Users|root|tmp|work|mnt|data|var|opt|usr|content)/|[A-Z]:\\)")
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 

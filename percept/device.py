@@ -63,9 +63,7 @@ def _check_present(device: torch.device) -> None:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            raise DeviceError(
-                f"device '{device}' was asked for, but {count} CUDA devices are here; use 'auto'"
-            )
+            raise DeviceError(f"device '{device}' was asked for, but {count} CUDA devices are here; use 'auto'")
     elif device.type == "mps":
         if not torch.backends.mps.is_available():
             raise DeviceError("device 'mps' was asked for, but MPS is not available here; use 'auto'")

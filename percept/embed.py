@@ -153,9 +153,7 @@ def _finish(output: Path, keys: list[str], early: list[tuple[str, str]]) -> bool
     problems = list(early)
     for index in range(len(keys)):
         with np.load(shard_path(output, index)) as shard:
-            problems.extend(
-                zip(shard["problem_path"].tolist(), shard["problem_reason"].tolist(), strict=True)
-            )
+            problems.extend(zip(shard["problem_path"].tolist(), shard["problem_reason"].tolist(), strict=True))
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["file", "reason"])

@@ -53,9 +53,7 @@ def load_embeddings(output: str | Path) -> Embeddings:
     keys = manifest["shards"]
     missing = [index for index, key in enumerate(keys) if not is_done(shard_path(output, index), key)]
     if missing:
-        raise EmbedError(
-            f"{len(missing)} of {len(keys)} shards in {output} are missing; run `percept embed` again"
-        )
+        raise EmbedError(f"{len(missing)} of {len(keys)} shards in {output} are missing; run `percept embed` again")
     paths: list[str] = []
     rows = []
     for index in range(len(keys)):
@@ -63,9 +61,7 @@ def load_embeddings(output: str | Path) -> Embeddings:
             paths.extend(shard["path"].tolist())
             rows.append(shard["embedding"])
     parts = [part for part in rows if len(part)]
-    return Embeddings(
-        paths, np.concatenate(parts) if parts else np.empty((0, 0), np.float32), manifest["fingerprint"]
-    )
+    return Embeddings(paths, np.concatenate(parts) if parts else np.empty((0, 0), np.float32), manifest["fingerprint"])
 
 
 def shard_path(output: str | Path, index: int) -> Path:
@@ -137,9 +133,5 @@ def _opened(files: Sequence[Path], batch_size: int) -> Iterator[list[tuple[Path,
         ahead = [pool.submit(read, path) for path in batches[0]] if batches else []
         for position in range(len(batches)):
             current = ahead
-            ahead = (
-                [pool.submit(read, path) for path in batches[position + 1]]
-                if position + 1 < len(batches)
-                else []
-            )
+            ahead = [pool.submit(read, path) for path in batches[position + 1]] if position + 1 < len(batches) else []
             yield [future.result() for future in current]

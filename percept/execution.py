@@ -132,9 +132,7 @@ def _papermill(notebook: Notebook, parameters: Mapping[str, Any], output: Path, 
     )
 
 
-def _in_thread(
-    work: Callable[[], None], progress: Progress, watch: Callable[[Progress], None]
-) -> BaseException | None:
+def _in_thread(work: Callable[[], None], progress: Progress, watch: Callable[[Progress], None]) -> BaseException | None:
     """Run `work` in a thread (nbclient takes over the signals of the main one) and watch it from here."""
     caught: list[BaseException] = []
 

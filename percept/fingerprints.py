@@ -92,10 +92,7 @@ def of_package() -> str:
 def of_sources(paths: Iterable[Path], base: Path) -> str:
     """Fingerprint of Python files; comments, docstrings and blank lines do not count."""
     return of_text(
-        *(
-            f"{path.relative_to(base).as_posix()}\n{bare_source(path.read_text('utf-8'))}"
-            for path in sorted(set(paths))
-        )
+        *(f"{path.relative_to(base).as_posix()}\n{bare_source(path.read_text('utf-8'))}" for path in sorted(set(paths)))
     )
 
 

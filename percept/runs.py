@@ -234,9 +234,7 @@ def results(run: str, notebook: str | None = None) -> list[dict[str, Any]]:
     if not base.is_dir():
         raise RunError(f"no run named {run!r}; known: {', '.join(names()) or 'none yet'}")
     if notebook is not None and not (base / notebook / "results.json").is_file():
-        raise MissingArtifact(
-            f"{notebook} has no results in run {run!r}; `percept run {notebook} --run {run}`"
-        )
+        raise MissingArtifact(f"{notebook} has no results in run {run!r}; `percept run {notebook} --run {run}`")
     declared = _declared() if run == current() else None
     if notebook is not None and declared is not None:
         _check_declared(notebook)
@@ -271,9 +269,7 @@ def _declared() -> set[str] | None:
 def _check_declared(notebook: str) -> None:
     declared = _declared()
     if declared is not None and notebook not in declared:
-        raise RunError(
-            f"this notebook reads {notebook} undeclared: add it to `percept.reads` in its metadata"
-        )
+        raise RunError(f"this notebook reads {notebook} undeclared: add it to `percept.reads` in its metadata")
 
 
 def _checked_name(name: str, what: str) -> str:

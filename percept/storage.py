@@ -127,9 +127,7 @@ def plain(value: Any) -> Any:
         return value
     if hasattr(value, "tolist"):  # numpy and torch, scalars and arrays alike
         return value.tolist()
-    raise TypeError(
-        f"cannot store {type(value).__name__} {value!r} as JSON; use numbers, strings, lists, dicts"
-    )
+    raise TypeError(f"cannot store {type(value).__name__} {value!r} as JSON; use numbers, strings, lists, dicts")
 
 
 def _git(*arguments: str) -> str | None:

@@ -106,8 +106,7 @@ def load(name: str, folder: Path | None = None) -> Study:
         raise StudyError(f"study {name!r} has no results: run `percept study {name}`")
     record = json.loads(target.read_text("utf-8"))
     rows = [
-        {"arm": row["arm"], "seed": row["seed"], "seconds": row["seconds"], **row["numbers"]}
-        for row in record["rows"]
+        {"arm": row["arm"], "seed": row["seed"], "seconds": row["seconds"], **row["numbers"]} for row in record["rows"]
     ]
     return Study(
         table=pandas.DataFrame(rows, columns=None if rows else ["arm", "seed", "seconds"]),
@@ -201,9 +200,7 @@ def _pairs(
     for arm, seed in missing:
         longest = max((row["seconds"] for row in record["rows"]), default=0.0)
         if time.monotonic() - begin + longest > seconds:
-            say(
-                f"{record['study']}: time is up, {len(_missing(record))} pairs left; the same command goes on"
-            )
+            say(f"{record['study']}: time is up, {len(_missing(record))} pairs left; the same command goes on")
             return
         started = time.monotonic()
         numbers = plain(dict(module.run(arm, seed, dict(module.BUDGET))))

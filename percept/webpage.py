@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-_REMOTE_SCRIPT = re.compile(
-    r"<script\b[^>]*\bsrc\s*=\s*[\"']?(?:https?:)?//.*?</script>", re.DOTALL | re.IGNORECASE
-)
+_REMOTE_SCRIPT = re.compile(r"<script\b[^>]*\bsrc\s*=\s*[\"']?(?:https?:)?//.*?</script>", re.DOTALL | re.IGNORECASE)
 _REMOTE_LINK = re.compile(r"<link\b[^>]*\bhref\s*=\s*[\"']?(?:https?:)?//[^>]*>", re.IGNORECASE)
 _FETCHING = {"src", "srcset", "data", "poster"}
 _CSS_FETCH = re.compile(r"(?:url\(\s*[\"']?|@import\s+[\"'])((?:https?:)?//[^\"')\s]+)", re.IGNORECASE)
@@ -44,9 +42,7 @@ def export(notebook: NotebookNode, title: str, folder: Path, language: str = "en
     page, _ = exporter.from_notebook_node(notebook, resources)
     page = _REMOTE_LINK.sub("", _REMOTE_SCRIPT.sub("", page))
     # Inline scripts that load the remote ones (mermaid, MathJax set-up) are of no use without them.
-    page = re.sub(
-        r"<script\b[^>]*>(?:(?!</script>).)*(?:mermaid|MathJax).*?</script>", "", page, flags=re.DOTALL
-    )
+    page = re.sub(r"<script\b[^>]*>(?:(?!</script>).)*(?:mermaid|MathJax).*?</script>", "", page, flags=re.DOTALL)
     return re.sub(r"<!--.*?-->", "", page, flags=re.DOTALL)
 
 
@@ -83,9 +79,7 @@ class _Scan(HTMLParser):
         if self.open == "style":
             self.fetches += [("style", address) for address in _CSS_FETCH.findall(data)]
         if self.open == "script":
-            self.fetches += [
-                ("script", a) for a in re.findall(r"(?:from|import\()\s*['\"](https?:[^'\"]+)", data)
-            ]
+            self.fetches += [("script", a) for a in re.findall(r"(?:from|import\()\s*['\"](https?:[^'\"]+)", data)]
 
     def handle_endtag(self, tag: str) -> None:
         self.open = ""

@@ -124,9 +124,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     ]
     spent = sum(o.wall_seconds for o in outcomes if o.status != "reused")
     peak = max((o.peak_mb for o in outcomes), default=0.0)
-    counts = ", ".join(
-        f"{sum(o.status == s for o in outcomes)} {s}" for s in ("ran", "reused", "failed", "skipped")
-    )
+    counts = ", ".join(f"{sum(o.status == s for o in outcomes)} {s}" for s in ("ran", "reused", "failed", "skipped"))
     failures = [f"FAILED {o.reason}" for o in outcomes if o.status == "failed"]
     return "\n".join([head, *lines, f"{counts}; {spent:.1f} s, peak {peak:.0f} MB", *failures])
 
@@ -166,9 +164,7 @@ def _execute(request: Plan, notebook: Notebook, folder: Path, wanted: Mapping[st
     parameters = request.parameters[notebook.name]
     timing = execute(notebook, parameters, folder, environment, _heartbeat(notebook.name, out))
     if not (folder / "results.json").is_file():
-        raise NotebookFailure(
-            f"{notebook.name} ended without results.json: its last cell must call run.finish()"
-        )
+        raise NotebookFailure(f"{notebook.name} ended without results.json: its last cell must call run.finish()")
     outputs = fingerprints.of_folder(folder, _NOT_INPUTS)
     write_json(folder / "state.json", {"fingerprints": wanted, "outputs": outputs})
     return Outcome(notebook.name, "ran", **dataclasses.asdict(timing))
@@ -203,9 +199,7 @@ def _stale(folder: Path, wanted: Mapping[str, str]) -> str:
     changed = [kind for kind, value in wanted.items() if state["fingerprints"].get(kind) != value]
     if changed:
         return f"changed: {', '.join(changed)}"
-    kept = (folder / "timing.json").is_file() and state["outputs"] == fingerprints.of_folder(
-        folder, _NOT_INPUTS
-    )
+    kept = (folder / "timing.json").is_file() and state["outputs"] == fingerprints.of_folder(folder, _NOT_INPUTS)
     return "" if kept else "its artifacts were changed by hand"
 
 

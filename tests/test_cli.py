@@ -113,9 +113,7 @@ def test_study_runs_and_says_so(tmp_path, capsys):
     (tmp_path / "notebooks/studies/small.py").write_text(STUDY)
     assert cli.main(["study", "small", "--hours", "1"]) == 0
     assert "arm a, seed 0" in capsys.readouterr().out
-    assert json.loads((tmp_path / "notebooks/studies/small.json").read_text())["rows"][0]["numbers"] == {
-        "x": 1
-    }
+    assert json.loads((tmp_path / "notebooks/studies/small.json").read_text())["rows"][0]["numbers"] == {"x": 1}
 
 
 def test_embed_passes_the_options_on(tmp_path, monkeypatch, capsys):

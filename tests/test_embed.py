@@ -27,9 +27,7 @@ RULE = {"mean": [0.5] * 3, "std": [0.5] * 3}
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     torch.manual_seed(0)
-    return save_open_clip_folder(
-        tmp_path_factory.mktemp("m") / "model", open_clip.CLIP(**CONFIG), CONFIG, None, RULE
-    )
+    return save_open_clip_folder(tmp_path_factory.mktemp("m") / "model", open_clip.CLIP(**CONFIG), CONFIG, None, RULE)
 
 
 @pytest.fixture(scope="module")

@@ -75,17 +75,13 @@ def test_lock_satisfies_pyproject_everywhere(platform, python):
     lock = read_lock(platform, python)
     for name, row in read_pyproject().items():
         assert name in lock, f"{name} is missing from the lock for {platform}; run `make lock`"
-        assert row.specifier.contains(lock[name]), (
-            f"{name}: lock has {lock[name]}, pyproject asks {row.specifier}"
-        )
+        assert row.specifier.contains(lock[name]), f"{name}: lock has {lock[name]}, pyproject asks {row.specifier}"
 
 
 def test_environment_has_the_locked_versions():
     lock = read_lock("linux")
     differ = {
-        name: (version, lock.get(name))
-        for name, version in read_environment().items()
-        if lock.get(name) != version
+        name: (version, lock.get(name)) for name, version in read_environment().items() if lock.get(name) != version
     }
     assert not differ, f"environment.yml differs from requirements.lock: {differ}"
 
@@ -108,9 +104,9 @@ def test_lock_holds_exact_versions_and_no_places():
     text = (ROOT / "requirements.lock").read_text()
     assert "make lock" in text
     assert not re.search(r"://|--|^\s*-|@ ", text, flags=re.MULTILINE)
-    assert {
-        re.match(r"[\w.-]+==", line) is not None for line in text.splitlines() if not line.startswith("#")
-    } == {True}
+    assert {re.match(r"[\w.-]+==", line) is not None for line in text.splitlines() if not line.startswith("#")} == {
+        True
+    }
 
 
 def run_python(code: str, folder: Path) -> str:
@@ -189,9 +185,7 @@ def test_notebooks_are_stripped():
         if path.suffix != ".ipynb":
             continue
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        found += [
-            f"{path.name}: metadata.{key}" for key in ("papermill", "widgets") if key in notebook["metadata"]
-        ]
+        found += [f"{path.name}: metadata.{key}" for key in ("papermill", "widgets") if key in notebook["metadata"]]
         for number, cell in enumerate(notebook["cells"]):
             if cell.get("outputs") or cell.get("execution_count") or "papermill" in cell["metadata"]:
                 found.append(f"{path.name}: cell {number} was executed")
@@ -212,13 +206,9 @@ def test_readme_layout_is_the_real_one():
         named.add("".join(folders))
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
     files = [path.relative_to(ROOT).as_posix() for path in tracked()]
-    modules = [
-        name for name in files if re.match(r"percept/.*\.py$", name) and not name.endswith("__init__.py")
-    ]
+    modules = [name for name in files if re.match(r"percept/.*\.py$", name) and not name.endswith("__init__.py")]
     missing = [
-        name
-        for name in modules
-        if name not in named and not any(name.startswith(f) for f in named_packages(named))
+        name for name in modules if name not in named and not any(name.startswith(f) for f in named_packages(named))
     ]
     assert missing == [], "modules that README's layout does not name"
 
@@ -226,6 +216,4 @@ def test_readme_layout_is_the_real_one():
 def named_packages(named: set[str]) -> list[str]:
     """Folders that the layout describes as a whole, without naming what is inside."""
     folders = [name for name in named if name.endswith("/")]
-    return [
-        folder for folder in folders if not any(name != folder and name.startswith(folder) for name in named)
-    ]
+    return [folder for folder in folders if not any(name != folder and name.startswith(folder) for name in named)]

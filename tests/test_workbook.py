@@ -76,9 +76,7 @@ def executed(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
         enter(folder, monkeypatch)
         outcomes = workbook.run_workbook(request_of(folder), out=out)
-    assert [(o.notebook, o.status) for o in outcomes] == [("01_first", "ran"), ("02_second", "ran")], (
-        out.getvalue()
-    )
+    assert [(o.notebook, o.status) for o in outcomes] == [("01_first", "ran"), ("02_second", "ran")], out.getvalue()
     return folder
 
 

@@ -64,9 +64,7 @@ def run(
         "plain": lambda: _plain_loop(tested, pictures, batch_size),
     }
     seconds = _interleaved(sides, repeats)
-    note = (
-        f"{what}, {tested.device}, {tested.precision}, batch {batch_size}, {torch.get_num_threads()} threads"
-    )
+    note = f"{what}, {tested.device}, {tested.precision}, batch {batch_size}, {torch.get_num_threads()} threads"
     rows = [
         _ratio("encode_images(array) / bare forward", seconds["bare"], seconds["array"], note),
         _ratio("encode_images(PIL) / bare forward", seconds["bare"], seconds["pil"], note),

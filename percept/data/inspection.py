@@ -86,9 +86,7 @@ class TextileSet:
         return np.array([kind != "nominal" for kind in self.kinds], dtype=np.int64)
 
 
-def textile_split(
-    seed: int = 2025, *, train: int = 50, calibrate: int = 50, test: int = 100
-) -> dict[str, TextileSet]:
+def textile_split(seed: int = 2025, *, train: int = 50, calibrate: int = 50, test: int = 100) -> dict[str, TextileSet]:
     """Disjoint random parts with as many defective as nominal images, half local and half global.
 
     The sizes follow the published studies (50 + 50 in the bank and for calibration, 100 + 100 in the test);
@@ -140,13 +138,9 @@ def cut_tiles(images: np.ndarray, size: int = 64, stride: int | None = None) -> 
     """
     stride = size if stride is None else stride
     if min(images.shape[1:3]) < size:
-        raise ValueError(
-            f"images of {images.shape[1]} x {images.shape[2]} px are smaller than a tile of {size} px"
-        )
+        raise ValueError(f"images of {images.shape[1]} x {images.shape[2]} px are smaller than a tile of {size} px")
     corners = [
-        (y, x)
-        for y in tile_starts(images.shape[1], size, stride)
-        for x in tile_starts(images.shape[2], size, stride)
+        (y, x) for y in tile_starts(images.shape[1], size, stride) for x in tile_starts(images.shape[2], size, stride)
     ]
     return np.stack([images[:, y : y + size, x : x + size] for y, x in corners], axis=1)
 
@@ -195,9 +189,7 @@ def pooled_tile_features(
     return np.stack(rows)
 
 
-def _tile_stacks(
-    images: np.ndarray | Sequence[Image.Image], size: int, stride: int | None
-) -> list[np.ndarray]:
+def _tile_stacks(images: np.ndarray | Sequence[Image.Image], size: int, stride: int | None) -> list[np.ndarray]:
     if isinstance(images, np.ndarray):
         return list(cut_tiles(images, size, stride))
     return [np.stack([np.asarray(part) for part in tile(image, size, stride)]) for image in images]

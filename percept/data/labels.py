@@ -105,9 +105,7 @@ def _columns(path: Path, header: list[str]) -> list[str]:
 
 def _record(path: Path, row: int, columns: list[str], cells: list[str]) -> dict[str, Any]:
     if len(cells) != len(columns):
-        raise LabelsError(
-            path, f"has {len(cells)} cells, the header has {len(columns)}; quote text with commas", row
-        )
+        raise LabelsError(path, f"has {len(cells)} cells, the header has {len(columns)}; quote text with commas", row)
     record: dict[str, Any] = {"row": row}
     for name, cell in zip(columns, cells, strict=True):
         record[name] = _PARSERS.get(name, _text)(cell.strip(), path, row)
@@ -155,6 +153,4 @@ def _refuse_duplicates(path: Path, records: list[dict[str, Any]]) -> None:
     for record in records:
         earlier = first.setdefault(record["file"], record["row"])
         if earlier != record["row"]:
-            raise LabelsError(
-                path, f"{record['file']!r} is already listed in row {earlier}; keep one", record["row"]
-            )
+            raise LabelsError(path, f"{record['file']!r} is already listed in row {earlier}; keep one", record["row"])

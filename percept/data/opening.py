@@ -132,8 +132,6 @@ def _not_an_image(start: bytes) -> str:
     return "is not an image; remove it or replace it"
 
 
-def load_images(
-    paths: Iterable[str | Path], *, max_pixels: int = MAX_PIXELS, bits: int = 16
-) -> list[Image.Image]:
+def load_images(paths: Iterable[str | Path], *, max_pixels: int = MAX_PIXELS, bits: int = 16) -> list[Image.Image]:
     """Open several images as RGB, in order; the first bad one raises `ImageError`."""
     return [open_image(path, max_pixels=max_pixels, bits=bits) for path in paths]

@@ -62,9 +62,7 @@ def read_csv(
     return _finish(path, captions, problems, strict, decode)
 
 
-def read_coco(
-    path: str | Path, images: str | Path, *, strict: bool = False, decode: bool = True
-) -> OpenedPairs:
+def read_coco(path: str | Path, images: str | Path, *, strict: bool = False, decode: bool = True) -> OpenedPairs:
     """Read COCO captions: a JSON with `images` (id, file_name) and `annotations` (image_id, caption).
 
     Args:

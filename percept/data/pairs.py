@@ -96,14 +96,10 @@ class OpenedPairs:
             reasons = list(pool.map(self._reason, self.sources))
         bad = [(str(source), reason) for source, reason in zip(self.sources, reasons, strict=True) if reason]
         if bad and strict:
-            raise PairsError(
-                f"{bad[0][0]}: {bad[0][1]} ({len(bad)} bad images; strict=False leaves them out)"
-            )
+            raise PairsError(f"{bad[0][0]}: {bad[0][1]} ({len(bad)} bad images; strict=False leaves them out)")
         good = [index for index, reason in enumerate(reasons) if not reason]
         if not good:
-            raise PairsError(
-                f"no image can be opened; the first is {bad[0][0]}: {bad[0][1]}" if bad else "no images"
-            )
+            raise PairsError(f"no image can be opened; the first is {bad[0][0]}: {bad[0][1]}" if bad else "no images")
         sources, captions = [self.sources[index] for index in good], [self.captions[index] for index in good]
         return OpenedPairs(sources, captions, self.opener, [*self.problems, *bad], self.threads)
 
@@ -146,10 +142,6 @@ def _checked_captions(captions: Sequence[Sequence[str]], count: int) -> Sequence
     if len(captions) != count:
         raise PairsError(f"{count} images but {len(captions)} caption lists")
     for row, options in enumerate(captions):
-        if (
-            isinstance(options, str)
-            or not options
-            or not all(isinstance(text, str) and text for text in options)
-        ):
+        if isinstance(options, str) or not options or not all(isinstance(text, str) and text for text in options):
             raise PairsError(f"row {row} needs a list of non-empty captions, got {options!r}")
     return captions

@@ -120,9 +120,7 @@ def _walk(folder: Path) -> list[tuple[Path, str]]:
     found: list[tuple[Path, str]] = []
 
     def blocked(error: OSError) -> None:
-        found.append(
-            (Path(error.filename), f"folder cannot be read ({error.strerror}); check its permissions")
-        )
+        found.append((Path(error.filename), f"folder cannot be read ({error.strerror}); check its permissions"))
 
     for root, folders, files in os.walk(folder, onerror=blocked):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]

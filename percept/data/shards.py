@@ -71,9 +71,7 @@ def read_webdataset(
     if problems and strict:
         raise PairsError(f"{problems[0][0]} {problems[0][1]} ({len(problems)} problems)")
     if not sources:
-        raise PairsError(
-            f"{shards}: no sample has an image ({', '.join(_IMAGES)}) and a caption (txt or json)"
-        )
+        raise PairsError(f"{shards}: no sample has an image ({', '.join(_IMAGES)}) and a caption (txt or json)")
     pairs = OpenedPairs(sources, captions, open_member, problems)
     return pairs.without_bad_images(strict=strict) if decode else pairs
 
@@ -90,9 +88,7 @@ def open_member(member: Member) -> Image.Image:
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise ImageError(
-                    str(member), f"{image.width} x {image.height} is more than {MAX_PIXELS:,} pixels"
-                )
+                raise ImageError(str(member), f"{image.width} x {image.height} is more than {MAX_PIXELS:,} pixels")
             image.load()
             return upright(to_rgb(image, 16), orientation(image))
     except ImageError:
@@ -136,9 +132,7 @@ def _samples(path: Path, caption_key: str) -> list[tuple[str, Member | None, lis
                     found = _texts(stream.read(), suffix, caption_key, f"{path} member {entry.name}")
                     texts.setdefault(name, []).extend(found)
     except tarfile.TarError as error:
-        raise PairsError(
-            f"{path} is not a plain tar file ({error}); unpack .tar.gz shards to .tar"
-        ) from error
+        raise PairsError(f"{path} is not a plain tar file ({error}); unpack .tar.gz shards to .tar") from error
     return [(name, image, texts.get(name, [])) for name, image in images.items()]
 
 

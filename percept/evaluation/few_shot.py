@@ -65,9 +65,7 @@ def linear_probe(
     }
 
 
-def few_shot_draws(
-    labels: Any, shots: Sequence[int], draws: int, seed: int = 0
-) -> list[dict[int, np.ndarray]]:
+def few_shot_draws(labels: Any, shots: Sequence[int], draws: int, seed: int = 0) -> list[dict[int, np.ndarray]]:
     """Choose the training items of a few-shot curve from labels alone, so that all encoders share them.
 
     Draws are nested: the 2-shot set of a draw holds its 1-shot set.
@@ -143,19 +141,13 @@ def few_shot_curve(
         labelled(val_x, val_y, "val"),
         labelled(test_x, test_y, "test"),
     )
-    text = (
-        None
-        if text_weights is None
-        else matrix(text_weights, "text_weights").astype(np.float64) * logit_scale
-    )
+    text = None if text_weights is None else matrix(text_weights, "text_weights").astype(np.float64) * logit_scale
     chosen = few_shot_draws(pool[1], shots, draws, seed)
     correct = np.zeros((draws, len(shots), test[1].size), dtype=bool)
     kept = []
     for column, k in enumerate(shots):
         first = pool[0][chosen[0][k]], pool[1][chosen[0][k]]
-        tried = {
-            c: float(np.mean(_predict(first, val[0], c, max_iter, text) == val[1])) for c in sorted(grid)
-        }
+        tried = {c: float(np.mean(_predict(first, val[0], c, max_iter, text) == val[1])) for c in sorted(grid)}
         kept.append(best_c(tried))
         for draw in range(draws):
             rows = chosen[draw][k]

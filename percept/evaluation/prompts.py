@@ -36,9 +36,7 @@ def prompt_spread(
         for template in templates
     ]
     correct = np.stack(rows)
-    ensemble = zero_shot_accuracy(image_embeddings, class_weights(encoder, names, templates), labels)[
-        "correct"
-    ]
+    ensemble = zero_shot_accuracy(image_embeddings, class_weights(encoder, names, templates), labels)["correct"]
     means = correct.mean(axis=1)
     return {
         "per_template": {t: wilson_interval(row) for t, row in zip(templates, correct, strict=True)},
@@ -80,15 +78,11 @@ def prompt_bias(
         groups `by_group` {group: Interval}.
     """
     if not neutral or not worded:
-        raise ValueError(
-            "give at least one worded and one neutral template: the control is part of the check"
-        )
+        raise ValueError("give at least one worded and one neutral template: the control is part of the check")
 
     def answers(template: Template) -> tuple[np.ndarray, np.ndarray]:
         weights = class_weights(encoder, names, [template])
-        return classify(image_embeddings, weights), zero_shot_accuracy(image_embeddings, weights, labels)[
-            "correct"
-        ]
+        return classify(image_embeddings, weights), zero_shot_accuracy(image_embeddings, weights, labels)["correct"]
 
     plain, plain_correct = answers(base)
     found = {template: answers(template) for template in (*worded, *neutral)}
@@ -147,9 +141,7 @@ def compare_vocabularies(
     return results
 
 
-def add_category(
-    image_embeddings: Any, labels: Any, weights: Any, new: int | Sequence[int]
-) -> dict[str, Any]:
+def add_category(image_embeddings: Any, labels: Any, weights: Any, new: int | Sequence[int]) -> dict[str, Any]:
     """What adding a category by a sentence gives, and what it costs the categories already there.
 
     The classifier without the rows `new` of `weights` is compared with the full one. No image is learned
@@ -169,9 +161,7 @@ def add_category(
     table = matrix(weights, "weights")
     added = np.unique(np.atleast_1d(np.asarray(new, dtype=np.int64)))
     if added.size == 0 or added.min() < 0 or added.max() >= table.shape[0] or added.size >= table.shape[0]:
-        raise ValueError(
-            f"new must name some, not all, of the {table.shape[0]} classes, got {added.tolist()}"
-        )
+        raise ValueError(f"new must name some, not all, of the {table.shape[0]} classes, got {added.tolist()}")
     truth = class_labels(labels, len(image_embeddings), table.shape[0])
     is_new = np.isin(truth, added)
     if is_new.all() or not is_new.any():

@@ -35,9 +35,7 @@ def _relevance(relevant: Any, shape: tuple[int, int]) -> np.ndarray:
     return array.astype(bool)
 
 
-def relevant_ranks(
-    similarity: Any, relevant: Any, *, ties: Ties = "strict", tolerance: float = 0.0
-) -> np.ndarray:
+def relevant_ranks(similarity: Any, relevant: Any, *, ties: Ties = "strict", tolerance: float = 0.0) -> np.ndarray:
     """Rank (1 = first) of the best relevant item of each query.
 
     Relevant items never push each other down: the rank is 1 + the number of *irrelevant* items ahead of the
@@ -66,9 +64,7 @@ def relevant_ranks(
     mask = _relevance(relevant, (scores.shape[0], scores.shape[1]))
     empty = np.flatnonzero(~mask.any(axis=1))
     if empty.size:
-        raise ValueError(
-            f"query {empty[0]} has no relevant item ({empty.size} such): drop it, it can never be a hit"
-        )
+        raise ValueError(f"query {empty[0]} has no relevant item ({empty.size} such): drop it, it can never be a hit")
     best = np.where(mask, scores, -np.inf).max(axis=1, keepdims=True)
     ahead = scores >= best - tolerance if ties == "strict" else scores > best + tolerance
     return np.asarray(1 + (ahead & ~mask).sum(axis=1), dtype=np.int64)

@@ -47,9 +47,7 @@ def clip_loss(image: Tensor, text: Tensor, logit_scale: Tensor | float) -> Tenso
     return (to_text + to_image) / 2
 
 
-def siglip_loss(
-    image: Tensor, text: Tensor, logit_scale: Tensor | float, logit_bias: Tensor | float = 0.0
-) -> Tensor:
+def siglip_loss(image: Tensor, text: Tensor, logit_scale: Tensor | float, logit_bias: Tensor | float = 0.0) -> Tensor:
     """Sigmoid loss over all pairs, summed over texts and averaged over images (SigLIP, Zhai et al. 2023).
 
     -log sigmoid(x) on the matched pairs and -log sigmoid(-x) on all others is softplus(x) on every pair minus

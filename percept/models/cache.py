@@ -45,9 +45,7 @@ class EmbeddingCache:
         self.hits = 0
         self.misses = 0
 
-    def encode(
-        self, encoder: Encoder, images: Images, kind: str = "embedding", batch_size: int = 64
-    ) -> torch.Tensor:
+    def encode(self, encoder: Encoder, images: Images, kind: str = "embedding", batch_size: int = 64) -> torch.Tensor:
         """Return what the encoder would, computing only what is not on disk yet.
 
         Args:

@@ -53,9 +53,7 @@ def _folder_config(folder: Path, name: str) -> dict[str, Any]:
             "such a folder cannot be used offline"
         )
     if text_cfg.get("hf_tokenizer_name") and not any(folder.glob("tokenizer*")):
-        raise EncoderError(
-            f"{folder} lacks tokenizer.json and tokenizer_config.json, which its configuration names"
-        )
+        raise EncoderError(f"{folder} lacks tokenizer.json and tokenizer_config.json, which its configuration names")
     return settings
 
 
@@ -149,9 +147,7 @@ def _with_file(
             "accuracy: pass activation='quickgelu' (OpenAI's weights and a few others) or activation='gelu'"
         )
     if activation == "gelu" and file.is_file() and _looks_like_openai(file):
-        raise EncoderError(
-            f"{file} holds OpenAI's CLIP weights, trained with QuickGELU: pass activation='quickgelu'"
-        )
+        raise EncoderError(f"{file} holds OpenAI's CLIP weights, trained with QuickGELU: pass activation='quickgelu'")
     state = read_weights(file)
     _set_activation(config, activation, name)
     model = _empty(name, config, preprocess)
@@ -217,16 +213,12 @@ def _activation(config: dict[str, Any]) -> str:
 
 def _need_activation(config: dict[str, Any], asked: str | None, name: str) -> None:
     if asked is not None and asked != _activation(config):
-        raise EncoderError(
-            f"{name} was trained with {_activation(config)}, not {asked}; leave out activation="
-        )
+        raise EncoderError(f"{name} was trained with {_activation(config)}, not {asked}; leave out activation=")
 
 
 def _set_activation(config: dict[str, Any], asked: str, name: str) -> None:
     if config.get("quick_gelu") and asked == "gelu":
-        raise EncoderError(
-            f"{name} means QuickGELU; use {name.removesuffix('-quickgelu')!r} with activation='gelu'"
-        )
+        raise EncoderError(f"{name} means QuickGELU; use {name.removesuffix('-quickgelu')!r} with activation='gelu'")
     config["quick_gelu"] = asked == "quickgelu"
 
 

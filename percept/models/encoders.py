@@ -71,9 +71,7 @@ class Encoder:
         tower: nn.Module = getattr(self.model, "visual", self.model)
         return tower
 
-    def encode_images(
-        self, images: Images, batch_size: int = 64, *, progress: Progress | None = None
-    ) -> torch.Tensor:
+    def encode_images(self, images: Images, batch_size: int = 64, *, progress: Progress | None = None) -> torch.Tensor:
         """Embed pictures.
 
         Args:
@@ -96,9 +94,7 @@ class Encoder:
             embedding: torch.Tensor = self.model.encode_image(pixels)  # type: ignore[operator]
             return embedding
 
-        return self._over_batches(
-            images, batch_size, lambda x: F.normalize(embed(x).float(), dim=-1), progress
-        )
+        return self._over_batches(images, batch_size, lambda x: F.normalize(embed(x).float(), dim=-1), progress)
 
     def features(
         self, images: Images, kind: str = "global", batch_size: int = 64, *, progress: Progress | None = None
@@ -122,9 +118,7 @@ class Encoder:
                 kind (`percept.models.towers.NoSuchFeature`: conv nets have no class token).
         """
         check_kind(kind)
-        return self._over_batches(
-            images, batch_size, lambda x: tower_features(self.visual, x, kind), progress
-        )
+        return self._over_batches(images, batch_size, lambda x: tower_features(self.visual, x, kind), progress)
 
     def encode_texts(self, texts: Sequence[str], batch_size: int = 256) -> torch.Tensor:
         """Embed sentences.

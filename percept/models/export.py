@@ -123,9 +123,7 @@ def _stored_tensors(model: nn.Module, dtype: str) -> dict[str, torch.Tensor]:
             half = dtype == "fp16" and tensor.ndim > 1
             tensor = tensor.to(torch.float16 if half else torch.float32)
             if not torch.isfinite(tensor).all():
-                raise ExportError(
-                    f"weight {name!r} is not finite as {tensor.dtype}; train on or use dtype='fp32'"
-                )
+                raise ExportError(f"weight {name!r} is not finite as {tensor.dtype}; train on or use dtype='fp32'")
         stored[name] = tensor.clone().contiguous()
     return stored
 
@@ -158,9 +156,7 @@ def _special(tokenizer: Any, names: tuple[str, ...], expected: int, role: str) -
     """Return the token that stands at id ``expected``, which is what the text tower will look for."""
     token = tokenizer.id_to_token(expected)
     if token is None or token not in names:
-        held = {
-            name: tokenizer.token_to_id(name) for name in names if tokenizer.token_to_id(name) is not None
-        }
+        held = {name: tokenizer.token_to_id(name) for name in names if tokenizer.token_to_id(name) is not None}
         raise ExportError(
             f"text_cfg says that the {role} token has id {expected}, where the tokenizer has {token!r}; "
             f"the tokenizer's candidates are {held}. Set eos_id and pad_id in text_cfg to match."

@@ -39,9 +39,7 @@ def from_hub(what: str, fetch: Callable[[], T]) -> T:
     try:
         return fetch()
     except Exception as error:
-        raise HubUnavailable(
-            f"{what} could not be fetched from the hub ({one_line(error)}). {LOCAL_HELP}"
-        ) from error
+        raise HubUnavailable(f"{what} could not be fetched from the hub ({one_line(error)}). {LOCAL_HELP}") from error
 
 
 def plain_settings(rule: Preprocess) -> dict[str, Any]:

@@ -31,9 +31,7 @@ def load_timm(name: str, pretrained: str | Path | None) -> Encoder:
         full = f"{architecture}.{pretrained or tag}" if (pretrained or tag) else architecture
         known = timm.list_models(f"{architecture}.*", pretrained=True)
         if not known or ("." in full and full not in known):
-            raise EncoderError(
-                f"timm has no published weights {full!r}; there are: {', '.join(known) or 'none'}"
-            )
+            raise EncoderError(f"timm has no published weights {full!r}; there are: {', '.join(known) or 'none'}")
         model = from_hub(f"timm:{full}", lambda: timm.create_model(full, pretrained=True))
     return _finish(f"timm:{name}", model)
 
@@ -49,9 +47,7 @@ def _with_file(name: str, file: Path) -> nn.Module:
     classes = 0 if head is None else len(head)
     overlay = {"file": str(file), "num_classes": classes}
     try:
-        model: nn.Module = timm.create_model(
-            name, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay
-        )
+        model: nn.Module = timm.create_model(name, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay)
     except (RuntimeError, KeyError) as error:
         raise EncoderError(f"{file} does not fit timm:{name}: {one_line(error)}") from error
     return model

@@ -47,9 +47,7 @@ class Batches:
         self.pairs, self.tokenizer, self.config, self.size = pairs, tokenizer, config, size
         self.epoch, self.order = -1, np.empty(0, np.int64)
         if len(pairs) < config.batch_size:
-            raise ValueError(
-                f"{len(pairs)} pairs do not fill a batch of {config.batch_size}: lower batch_size"
-            )
+            raise ValueError(f"{len(pairs)} pairs do not fill a batch of {config.batch_size}: lower batch_size")
 
     def indices(self, step: int) -> np.ndarray:
         """Positions in the source of all pairs of a step, over all processes: int64 `[batch_size]`."""
@@ -65,9 +63,7 @@ class Batches:
         config, state = self.config, PartialState()
         share, rest = divmod(config.batch_size, state.num_processes)
         if rest:
-            raise ValueError(
-                f"batch_size {config.batch_size} is not a multiple of {state.num_processes} processes"
-            )
+            raise ValueError(f"batch_size {config.batch_size} is not a multiple of {state.num_processes} processes")
         mine = self.indices(step)[state.process_index * share :][:share]
         rng = np.random.default_rng([config.seed, step, state.process_index, 1])
         images, captions = self.pairs.batch(mine, rng)
@@ -91,8 +87,7 @@ def to_square(images: Images, size: int, rng: np.random.Generator | None = None)
     if isinstance(images, np.ndarray) and images.shape[1:3] == (size, size):
         return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
     squares = [
-        _square(image if isinstance(image, Image.Image) else Image.fromarray(image), size, rng)
-        for image in images
+        _square(image if isinstance(image, Image.Image) else Image.fromarray(image), size, rng) for image in images
     ]
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous()
 

@@ -96,9 +96,7 @@ def load(folder: Path) -> Checkpoint:
     """Load one checkpoint folder; see `latest`."""
     state = _read(folder, "state.json", lambda path: json.loads(path.read_text(encoding="utf-8")))
     model = _read(folder, "model.safetensors", load_file)
-    optimizer = _read(
-        folder, "optimizer.pt", lambda path: torch.load(path, map_location="cpu", weights_only=True)
-    )
+    optimizer = _read(folder, "optimizer.pt", lambda path: torch.load(path, map_location="cpu", weights_only=True))
     return Checkpoint(folder, model, optimizer, state)
 
 

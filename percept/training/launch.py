@@ -90,9 +90,7 @@ def new_model(folder: Path, seed: int, *, weights: bool = False) -> tuple[Any, A
     import torch
 
     if not (folder / "open_clip_config.json").is_file():
-        raise FileNotFoundError(
-            f"{folder} has no open_clip_config.json; --model takes an open_clip model folder"
-        )
+        raise FileNotFoundError(f"{folder} has no open_clip_config.json; --model takes an open_clip model folder")
     torch.manual_seed(seed)
     model = open_clip.create_model(f"local-dir:{folder}", load_weights=weights)
     return model, open_clip.get_tokenizer(f"local-dir:{folder}")
@@ -132,16 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", action="store_true", help="start from the weights of --model")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--device", default="auto")
-    parser.add_argument(
-        "--fresh", action="store_true", help="refuse a folder with checkpoints instead of resuming"
-    )
+    parser.add_argument("--fresh", action="store_true", help="refuse a folder with checkpoints instead of resuming")
     for name, field in _FIELDS.items():
         default = None if field.default is dataclasses.MISSING else field.default
         option = "--" + name.replace("_", "-")
         if isinstance(default, tuple):
-            parser.add_argument(
-                option, nargs="*", type=type(default[0]) if default else str, help=f"default {default}"
-            )
+            parser.add_argument(option, nargs="*", type=type(default[0]) if default else str, help=f"default {default}")
         else:
             kind = int if default is None else type(default)
             parser.add_argument(option, type=kind, required=default is None, help=f"default {default}")

@@ -97,9 +97,7 @@ def pretrain(
             model without bias.
     """
     if config.loss == "siglip" and getattr(model, "logit_bias", None) is None:
-        raise ValueError(
-            'loss="siglip" needs a model with a logit bias: add "init_logit_bias": -10 to its config'
-        )
+        raise ValueError('loss="siglip" needs a model with a logit bias: add "init_logit_bias": -10 to its config')
     prepare = _pixels(model)
 
     def features(wrapped: nn.Module, part: dict[str, Tensor]) -> tuple[Tensor, ...]:

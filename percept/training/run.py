@@ -125,18 +125,14 @@ class Run:
             if self.accelerator.scaler is not None:
                 optimizer["scaler"] = self.accelerator.scaler.state_dict()
             where = self.folder / "checkpoints"
-            checkpoint.save(
-                where, step, self.state_dict(self.bare), optimizer, self._facts(), keep=self.config.keep
-            )
+            checkpoint.save(where, step, self.state_dict(self.bare), optimizer, self._facts(), keep=self.config.keep)
         self.accelerator.wait_for_everyone()
 
     def saved(self) -> str:
         """Where the newest checkpoint is, as a clause of a message."""
         found = checkpoint.steps(self.folder / "checkpoints") if self.folder else []
         if not found:
-            return (
-                "nothing was saved, since no folder was given" if not self.folder else "nothing was saved yet"
-            )
+            return "nothing was saved, since no folder was given" if not self.folder else "nothing was saved yet"
         return f"the state after step {found[-1]:,} is saved in {self.folder}: run the same call to go on"
 
     def restore(self, resume: bool) -> int:
@@ -145,18 +141,14 @@ class Run:
         if where is None or not checkpoint.steps(where):
             return 0
         if not resume:
-            raise TrainingError(
-                f"{where} holds checkpoints of a run; give another folder, or resume=True to go on"
-            )
+            raise TrainingError(f"{where} holds checkpoints of a run; give another folder, or resume=True to go on")
         found = checkpoint.latest(where)
         assert found is not None
         self._check_same_run(found)
         missing = sorted(set(self.state_dict(self.bare)) - set(found.model))
         unexpected = self.bare.load_state_dict(found.model, strict=False).unexpected_keys
         if missing or unexpected:
-            raise TrainingError(
-                f"{found.folder} is of another model: missing {missing[:3]}, unknown {unexpected[:3]}"
-            )
+            raise TrainingError(f"{found.folder} is of another model: missing {missing[:3]}, unknown {unexpected[:3]}")
         self.optimizer.load_state_dict(found.optimizer["optimizer"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(found.optimizer["scaler"])

@@ -95,9 +95,7 @@ def training_curves(
     left.plot(seen, raw, color="0.75", lw=0.8)
     left.plot(seen, smooth, color="black", lw=1.6)
     left.set(xlabel=xlabel, ylabel=loss_label)
-    for index, ((name, (x, y)), color) in enumerate(
-        zip(measures.items(), colors(len(measures)), strict=True)
-    ):
+    for index, ((name, (x, y)), color) in enumerate(zip(measures.items(), colors(len(measures)), strict=True)):
         right.plot(x, y, DASHES[index % 4], marker=MARKERS[index], color=color, label=name)
     if chance is not None:
         right.axhline(chance, color=GRAY, ls=":", lw=1.5, label="chance")
@@ -105,9 +103,7 @@ def training_curves(
     for axes in (left, right):
         axes.ticklabel_format(axis="x", style="plain")
         axes.xaxis.set_major_locator(_few_ticks())
-        axes.xaxis.set_major_formatter(
-            lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
-        )
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
     head(left, title, note)
     legend(figure, right, len(measures) + (chance is not None))
     return figure

@@ -45,18 +45,14 @@ def accuracy_bars(
             look: dict[str, Any] = {"color": color, "edgecolor": "white", "hatch": HATCHES[index]}
             axes.barh(y, interval[0], step * 0.92, label=encoder if row == 0 else None, **look)
             axes.errorbar(interval[0], y, xerr=error_bar(interval), color="black", capsize=2.5, lw=1)
-            axes.annotate(
-                f"{interval[0]:.2f}", (interval[2], y), (5, 0), textcoords="offset points", va="center"
-            )
+            axes.annotate(f"{interval[0]:.2f}", (interval[2], y), (5, 0), textcoords="offset points", va="center")
             largest = max(largest, float(interval[2]))
     levels = chance if isinstance(chance, Mapping) else {} if chance is None else dict.fromkeys(tasks, chance)
     for row, task in enumerate(tasks):
         if task in levels:
             ends = [levels[task]] * 2, [row - 0.46, row + 0.46]
             axes.plot(*ends, color="white", lw=3)
-            axes.plot(
-                *ends, "--", color="black", lw=1.3, label=None if task != next(iter(levels)) else chance_label
-            )
+            axes.plot(*ends, "--", color="black", lw=1.3, label=None if task != next(iter(levels)) else chance_label)
     axes.set(yticks=range(len(tasks)), yticklabels=tasks, xlabel=xlabel, xlim=(0, max(largest * 1.12, 0.05)))
     axes.set_ylim(len(tasks) - 0.45, -0.55)
     head(axes, title, note)
@@ -117,9 +113,7 @@ def prompt_spread_plot(
     for row, ((_, spread), color) in enumerate(zip(spreads.items(), colors(len(spreads)), strict=True)):
         points = {template: interval[0] for template, interval in spread["per_template"].items()}
         jitter = np.linspace(-0.08, 0.08, len(points)) if len(points) > 1 else [0.0]
-        axes.plot(
-            list(points.values()), row + 0.05 + np.array(jitter), "o", mfc="none", mec=color, mew=1.4, ms=6.5
-        )
+        axes.plot(list(points.values()), row + 0.05 + np.array(jitter), "o", mfc="none", mec=color, mew=1.4, ms=6.5)
         ensemble = spread["ensemble"]
         look: dict[str, Any] = {"color": color, "marker": "D", "mec": "black", "ms": 7, "capsize": 2.5}
         axes.errorbar(ensemble[0], row + 0.26, xerr=error_bar(ensemble), **look)

@@ -67,14 +67,10 @@ def image_grid(
     if not count or (captions is not None and len(captions) != count):
         raise ValueError(f"need at least one image and as many captions: got {count} images")
     columns = min(columns, count)
-    texts = (
-        [wrap_text(text, int(cell * 13.5), 6) for text in captions] if captions is not None else [""] * count
-    )
+    texts = [wrap_text(text, int(cell * 13.5), 6) for text in captions] if captions is not None else [""] * count
     deepest = max(text.count("\n") + 1 for text in texts) if captions is not None else 0
     rows = -(-count // columns)
-    figure = new_figure(
-        columns * (cell + 0.12), rows * (cell + 0.12 + 0.15 * deepest) + (0.4 if title else 0)
-    )
+    figure = new_figure(columns * (cell + 0.12), rows * (cell + 0.12 + 0.15 * deepest) + (0.4 if title else 0))
     for index, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
         if index >= count:
             axes.axis("off")

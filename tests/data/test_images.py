@@ -161,9 +161,7 @@ def test_class_subfolders(tmp_path):
         ["良品/deep/2.png", "良品"],
     ]
     assert [path.relative_to(tmp_path).as_posix() for path in data.paths] == data.table["file"].tolist()
-    assert [(path.name, reason.split(";")[0]) for path, reason in data.problems] == [
-        ("3.png", "is not an image")
-    ]
+    assert [(path.name, reason.split(";")[0]) for path, reason in data.problems] == [("3.png", "is not an image")]
 
 
 def test_plain_images_have_no_labels(tmp_path):

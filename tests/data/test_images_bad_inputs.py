@@ -216,9 +216,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("action", "fragment"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
-)
+@pytest.mark.parametrize(("action", "fragment"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_message_names_the_culprit(action, fragment, tmp_path):
     with pytest.raises((ImageError, LabelsError)) as caught:
         action(tmp_path)

@@ -117,8 +117,7 @@ def test_a_small_mark_moves_the_maximum_more_than_the_mean():
     marked = clean.copy()
     marked[:, 70:90, 70:80] = 255
     mean, top = np.split(
-        inspection.pooled_tile_features(brightness, marked)
-        - inspection.pooled_tile_features(brightness, clean),
+        inspection.pooled_tile_features(brightness, marked) - inspection.pooled_tile_features(brightness, clean),
         2,
         axis=1,
     )

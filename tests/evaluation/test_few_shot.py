@@ -64,9 +64,7 @@ def test_softmax_fit_equals_scikit_learn():
     reference = LogisticRegression(C=0.5, max_iter=2000, tol=1e-8).fit(*TRAIN)
     ours = TEST[0] @ weights.T + bias
     theirs = reference.decision_function(TEST[0])
-    np.testing.assert_allclose(
-        ours - ours.mean(1, keepdims=True), theirs - theirs.mean(1, keepdims=True), atol=2e-3
-    )
+    np.testing.assert_allclose(ours - ours.mean(1, keepdims=True), theirs - theirs.mean(1, keepdims=True), atol=2e-3)
 
 
 def test_text_offset_gives_zero_shot_back_as_the_penalty_grows():

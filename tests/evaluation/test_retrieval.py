@@ -20,9 +20,7 @@ def test_a_matrix_whose_recall_can_be_read_off():
     similarity = [[0.9, 0.1, 0.2, 0.0], [0.8, 0.7, 0.1, 0.0], [0.9, 0.8, 0.7, 0.0]]
     relevant = [0, 1, 2]
     assert relevant_ranks(similarity, relevant).tolist() == [1, 2, 3]
-    assert [recall_at_k(similarity, relevant, k) for k in (1, 2, 3, 4, 9)] == pytest.approx(
-        [1 / 3, 2 / 3, 1, 1, 1]
-    )
+    assert [recall_at_k(similarity, relevant, k) for k in (1, 2, 3, 4, 9)] == pytest.approx([1 / 3, 2 / 3, 1, 1, 1])
 
 
 def test_several_relevant_items_do_not_push_each_other_down():

@@ -58,9 +58,7 @@ def test_each_sentence_is_scaled_before_the_average():
         def encode_texts(self, texts):
             return np.array([[100.0, 0.0] if text == "long" else [0.0, 1.0] for text in texts])
 
-    np.testing.assert_allclose(
-        prompt_weights(Uneven(), [["long", "short"]]), [[0.5**0.5, 0.5**0.5]], atol=1e-6
-    )
+    np.testing.assert_allclose(prompt_weights(Uneven(), [["long", "short"]]), [[0.5**0.5, 0.5**0.5]], atol=1e-6)
 
 
 def test_templates_may_be_functions_or_other_placeholders_and_bad_ones_are_named():
@@ -82,9 +80,7 @@ def test_accuracy_equals_scikit_learn():
     scores = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True) @ weights.T
     assert result["acc1"] == top_k_accuracy_score(labels, scores, k=1)
     assert result["acc5"] == top_k_accuracy_score(labels, scores, k=5)
-    assert result["mean_per_class_recall"] == pytest.approx(
-        balanced_accuracy_score(labels, result["predictions"])
-    )
+    assert result["mean_per_class_recall"] == pytest.approx(balanced_accuracy_score(labels, result["predictions"]))
     assert (classify(embeddings, weights) == result["predictions"]).all()
     assert result["correct"].mean() == result["acc1"] > 2 * result["chance"]
     assert result["chance"] == result["majority"] == pytest.approx(1 / 7)
@@ -117,9 +113,7 @@ def test_prompt_spread_holds_each_template_and_the_ensemble():
     embeddings, labels = images()
     templates = ["{}", "a {}", "many strange words that drown the little {} in chatter"]
     spread = prompt_spread(Words(), embeddings, labels, NAMES, templates)
-    singles = [
-        zero_shot_accuracy(embeddings, class_weights(Words(), NAMES, [t]), labels)["acc1"] for t in templates
-    ]
+    singles = [zero_shot_accuracy(embeddings, class_weights(Words(), NAMES, [t]), labels)["acc1"] for t in templates]
     assert [interval.value for interval in spread["per_template"].values()] == pytest.approx(singles)
     assert spread["best"] == templates[int(np.argmax(singles))]
     assert spread["range"] == pytest.approx(max(singles) - min(singles))
@@ -158,9 +152,7 @@ def test_prompt_bias_finds_the_word_that_pulls_and_clears_the_one_that_does_not(
 def test_vocabularies_are_compared_on_the_same_images():
     embeddings, labels = images()
     codes = [f"part-{index}" for index in range(7)]
-    result = compare_vocabularies(
-        Words(), embeddings, labels, {"plain": (NAMES, ["a {}"]), "codes": (codes, ["a {}"])}
-    )
+    result = compare_vocabularies(Words(), embeddings, labels, {"plain": (NAMES, ["a {}"]), "codes": (codes, ["a {}"])})
     assert result["plain"]["difference"].value == 0
     assert result["codes"]["difference"].high < 0
     assert abs(result["codes"]["acc1"] - 1 / 7) < 0.12

@@ -42,14 +42,10 @@ def write_tokenizer(path: Path, *, ends_with_eos: bool = True) -> Path:
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=["[PAD]", "[UNK]", "[EOS]"], show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["[PAD]", "[UNK]", "[EOS]"], show_progress=False)
     tokenizer.train_from_iterator(CAPTIONS * 5, trainer)
     if ends_with_eos:
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single="$A [EOS]", special_tokens=[("[EOS]", 2)]
-        )
+        tokenizer.post_processor = processors.TemplateProcessing(single="$A [EOS]", special_tokens=[("[EOS]", 2)])
     tokenizer.save(str(path))
     return path
 
@@ -68,9 +64,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     home = tmp_path_factory.mktemp("tiny")
     tokenizer = write_tokenizer(home / "tokenizer.json")
     model = random_clip()
-    folder = save_open_clip_folder(
-        home / "folder", model, CONFIG, tokenizer, PREPROCESS, dtype="fp32", card="# Tiny\n"
-    )
+    folder = save_open_clip_folder(home / "folder", model, CONFIG, tokenizer, PREPROCESS, dtype="fp32", card="# Tiny\n")
     return SimpleNamespace(
         folder=folder,
         model=model,

@@ -154,8 +154,7 @@ torch.testing.assert_close(rows, encoder.encode_images(pictures[order]))
 def test_two_processes_writing_at_once(encoder, tiny, tmp_path, strict):
     home = tmp_path / "cache"
     commands = [
-        [sys.executable, "-c", WRITER, str(tiny.folder), str(home), seed, str(tmp_path / "go")]
-        for seed in ("1", "2")
+        [sys.executable, "-c", WRITER, str(tiny.folder), str(home), seed, str(tmp_path / "go")] for seed in ("1", "2")
     ]
     workers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
     for worker in workers:

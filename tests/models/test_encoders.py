@@ -92,9 +92,7 @@ def test_fast_path_only_where_geometry_changes_nothing(encoder, vit):
 
 def test_batch_size_progress_and_order(encoder, pictures):
     calls = []
-    one = encoder.encode_images(
-        pictures, batch_size=2, progress=lambda done, total: calls.append((done, total))
-    )
+    one = encoder.encode_images(pictures, batch_size=2, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(2, 5), (4, 5), (5, 5)]
     torch.testing.assert_close(one, encoder.encode_images(pictures), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(one[3:4], encoder.encode_images(pictures[3:4]), rtol=1e-5, atol=1e-6)
@@ -108,9 +106,7 @@ def test_features_of_an_open_clip_vit(encoder, tiny, pictures):
     patch = encoder.features(pictures, "patch")
     assert patch.shape == (5, 64, 4, 4)
     captured = {}
-    handle = encoder.visual.transformer.register_forward_hook(
-        lambda m, i, out: captured.update(x=out.clone())
-    )
+    handle = encoder.visual.transformer.register_forward_hook(lambda m, i, out: captured.update(x=out.clone()))
     encoder.encode_images(pictures)
     handle.remove()
     tokens = captured["x"]
@@ -160,9 +156,7 @@ def test_other_open_clip_towers(tiny, tmp_path, pictures, vision):
 
     config = tiny.config | {"vision_cfg": vision}
     model = open_clip.CLIP(**config).eval()
-    folder = save_open_clip_folder(
-        tmp_path / "m", model, config, tiny.tokenizer, tiny.preprocess, dtype="fp32"
-    )
+    folder = save_open_clip_folder(tmp_path / "m", model, config, tiny.tokenizer, tiny.preprocess, dtype="fp32")
     tested = load_encoder(folder, device="cpu")
     assert tested.encode_images(pictures).shape == (5, 48)
     assert tested.features(pictures, "patch").ndim == 4
@@ -215,9 +209,7 @@ def test_fingerprint_covers_weights_activation_preprocessing_and_architecture(ti
         (copied / "open_clip_config.json").write_text(json.dumps(config))
         seen.add(load_encoder(copied, device="cpu").fingerprint)
     wider = tiny.config | {"vision_cfg": tiny.config["vision_cfg"] | {"head_width": 16}}
-    folder = save_open_clip_folder(
-        tmp_path / "heads", tiny.model, wider, tiny.tokenizer, tiny.preprocess, dtype="fp32"
-    )
+    folder = save_open_clip_folder(tmp_path / "heads", tiny.model, wider, tiny.tokenizer, tiny.preprocess, dtype="fp32")
     seen.add(load_encoder(folder, device="cpu").fingerprint)
     assert len(seen) == 7
 

@@ -26,9 +26,7 @@ with torch.no_grad():
 def test_plain_open_clip_loads_the_folder_without_percept_and_network(tiny, tmp_path):
     out = tmp_path / "out.pt"
     env = dict(os.environ, HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1")
-    subprocess.run(
-        [sys.executable, "-c", PLAIN, str(tiny.folder), str(out)], check=True, env=env, cwd=tmp_path
-    )
+    subprocess.run([sys.executable, "-c", PLAIN, str(tiny.folder), str(out)], check=True, env=env, cwd=tmp_path)
     tokens, features, mean = torch.load(out, weights_only=True)
     with torch.no_grad():
         torch.testing.assert_close(features, tiny.model.encode_text(tokens))
@@ -54,9 +52,7 @@ def test_default_pooling_would_miss_the_last_word_and_is_refused(tiny, tmp_path)
     model = open_clip.CLIP(**trap).eval()
     tokenizer = open_clip.get_tokenizer(f"local-dir:{tiny.folder}")
     texts = tokenizer(["zebras a", "zebras the"])
-    assert texts[0].argmax() == texts[1].argmax() < 2, (
-        "the premise: the largest id stands before the last word"
-    )
+    assert texts[0].argmax() == texts[1].argmax() < 2, "the premise: the largest id stands before the last word"
     with torch.no_grad():
         features = model.encode_text(texts)
     torch.testing.assert_close(features[0], features[1])
@@ -71,9 +67,7 @@ def test_half_precision_storage(tiny, tmp_path):
     )
     model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     assert model.logit_scale.item() == tiny.model.logit_scale.item()
-    for (name, mine), theirs in zip(
-        tiny.model.state_dict().items(), model.state_dict().values(), strict=True
-    ):
+    for (name, mine), theirs in zip(tiny.model.state_dict().items(), model.state_dict().values(), strict=True):
         torch.testing.assert_close(theirs, mine, rtol=1e-3, atol=1e-6, msg=name)
 
 
@@ -83,9 +77,7 @@ def test_replacing_a_folder_keeps_other_files_and_updates_ours(tiny, tmp_path):
     (folder / "notes.txt").write_text("mine")
     save_open_clip_folder(folder, tiny.model, tiny.config, tiny.tokenizer, tiny.preprocess, card="first")
     before = (folder / "open_clip_model.safetensors").read_bytes()
-    save_open_clip_folder(
-        folder, tiny.random_clip(seed=1), tiny.config, tiny.tokenizer, tiny.preprocess, card="second"
-    )
+    save_open_clip_folder(folder, tiny.random_clip(seed=1), tiny.config, tiny.tokenizer, tiny.preprocess, card="second")
     assert (folder / "notes.txt").read_text() == "mine"
     assert (folder / "README.md").read_text() == "second"
     assert (folder / "open_clip_model.safetensors").read_bytes() != before
@@ -117,13 +109,9 @@ def test_bad_weights_and_missing_keys_are_named(tiny, tmp_path):
     with torch.no_grad():
         broken.text_projection[0, 0] = 1e6
     with pytest.raises(ExportError, match=r"text_projection.*not finite"):
-        save_open_clip_folder(
-            tmp_path / "bad", broken, tiny.config, tiny.tokenizer, tiny.preprocess, dtype="fp16"
-        )
+        save_open_clip_folder(tmp_path / "bad", broken, tiny.config, tiny.tokenizer, tiny.preprocess, dtype="fp16")
     with pytest.raises(ExportError, match="text_cfg"):
-        save_open_clip_folder(
-            tmp_path / "bad", broken, {"embed_dim": 1, "vision_cfg": {}}, None, tiny.preprocess
-        )
+        save_open_clip_folder(tmp_path / "bad", broken, {"embed_dim": 1, "vision_cfg": {}}, None, tiny.preprocess)
     with pytest.raises(ExportError, match=r"\['std'\]"):
         save_open_clip_folder(tmp_path / "bad", tiny.model, tiny.config, tiny.tokenizer, {"mean": [0, 0, 0]})
 

@@ -36,9 +36,7 @@ def test_every_page_opens_offline_and_can_be_heard(workbook_run, name):
     page = (workbook_run.folder / name / "executed.html").read_text("utf-8")
     assert webpage.external_requests(page) == []
     assert webpage.images_without_alt(page) == 0
-    assert "missing from font" not in page, (
-        "a figure shows boxes instead of Japanese: call viz.style.use_style()"
-    )
+    assert "missing from font" not in page, "a figure shows boxes instead of Japanese: call viz.style.use_style()"
     figures = workbook_run.folder / name / "figures"
     assert {p.stem for p in figures.glob("*.png")} == {p.stem for p in figures.glob("*.txt")}
 

@@ -6,9 +6,7 @@ from percept.training import checkpoint
 
 def save(folder, step, **options):
     tensor = torch.full((3,), float(step))
-    return checkpoint.save(
-        folder, step, {"w": tensor, "tied": tensor}, {"m": [tensor]}, {"seed": 1}, **options
-    )
+    return checkpoint.save(folder, step, {"w": tensor, "tied": tensor}, {"m": [tensor]}, {"seed": 1}, **options)
 
 
 def test_what_is_saved_is_loaded_and_old_ones_go(tmp_path):

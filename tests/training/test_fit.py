@@ -170,9 +170,7 @@ def test_skip_leaves_the_update_out_and_gives_up_in_the_end():
         )
 
 
-@pytest.mark.parametrize(
-    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
-)
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
 def test_an_interrupt_finishes_the_step_and_saves(tmp_path, number, error):
     model, whole = line(), line()
 
@@ -231,9 +229,7 @@ def test_precision_and_device_can_change_in_one_process_and_leave_the_model_clea
 def test_bf16_loss_curve_follows_fp32():
     curves = []
     for precision in ("fp32", "bf16"):
-        curves.append(
-            [row["loss"] for row in train(line(), precision=precision, learning_rate=0.02, steps=60).history]
-        )
+        curves.append([row["loss"] for row in train(line(), precision=precision, learning_rate=0.02, steps=60).history])
     assert curves[0] != curves[1]
     assert np.allclose(*curves, rtol=0.05)
 

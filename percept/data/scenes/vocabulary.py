@@ -6,7 +6,6 @@ Each noun names one drawing of OpenMoji (CC BY-SA 4.0) and the drawing of the sa
 from dataclasses import dataclass
 from functools import cache
 
-
 _SINGLE = {"loaves": "loaf", "bunches": "bunch", "pairs": "pair"}
 
 
@@ -256,7 +255,7 @@ FACES: tuple[Variant, ...] = (
     Variant("crying", "crying", "泣いている", "1F62D", "sadness"),
 )
 
-# Poses of an animal that geometry shows: tilt and speed lines, a gap above the shadow, lying on its back with a "Zz" mark.
+# Poses of an animal that geometry shows: tilt and speed lines, a gap above the shadow, lying with a "Zz" mark.
 ANIMAL_ACTIVITIES: dict[str, tuple[str, str]] = {
     "run": ("running", "走っている"),
     "jump": ("jumping", "跳んでいる"),
@@ -314,20 +313,70 @@ class Background:
 STUFF = ("sky", "wall", "sea", "grass", "sand", "snow", "road", "floor")
 
 BACKGROUNDS: tuple[Background, ...] = (
-    Background("meadow", "on the grass", "草の上", "grass", "sky",
-               ((120, 180, 240), (190, 220, 248), (92, 158, 70), (130, 180, 100))),
-    Background("beach", "on the sand", "砂の上", "sand", "sky",
-               ((110, 190, 240), (200, 230, 248), (226, 202, 150), (235, 215, 170))),
-    Background("snowfield", "in the snow", "雪の上", "snow", "sky",
-               ((170, 190, 215), (215, 225, 235), (236, 242, 248), (220, 230, 240))),
-    Background("road", "on the road", "道路の上", "road", "sky",
-               ((140, 180, 225), (205, 220, 235), (128, 128, 134), (150, 150, 155))),
-    Background("sea", "on the sea", "海の上", "sea", "sky",
-               ((130, 185, 240), (205, 225, 245), (48, 112, 178), (90, 150, 200))),
-    Background("room", "in a room", "部屋の中", "floor", "wall",
-               ((236, 222, 200), (228, 212, 188), (170, 122, 84), (150, 106, 72))),
-    Background("dusk", "at dusk", "夕暮れの砂の上", "sand", "sky",
-               ((150, 90, 130), (245, 160, 90), (190, 140, 100), (200, 150, 110)), held_out=True),
-    Background("night", "at night", "夜の道路の上", "road", "sky",
-               ((16, 20, 52), (36, 42, 86), (74, 74, 88), (60, 60, 76)), held_out=True),
+    Background(
+        "meadow",
+        "on the grass",
+        "草の上",
+        "grass",
+        "sky",
+        ((120, 180, 240), (190, 220, 248), (92, 158, 70), (130, 180, 100)),
+    ),
+    Background(
+        "beach",
+        "on the sand",
+        "砂の上",
+        "sand",
+        "sky",
+        ((110, 190, 240), (200, 230, 248), (226, 202, 150), (235, 215, 170)),
+    ),
+    Background(
+        "snowfield",
+        "in the snow",
+        "雪の上",
+        "snow",
+        "sky",
+        ((170, 190, 215), (215, 225, 235), (236, 242, 248), (220, 230, 240)),
+    ),
+    Background(
+        "road",
+        "on the road",
+        "道路の上",
+        "road",
+        "sky",
+        ((140, 180, 225), (205, 220, 235), (128, 128, 134), (150, 150, 155)),
+    ),
+    Background(
+        "sea",
+        "on the sea",
+        "海の上",
+        "sea",
+        "sky",
+        ((130, 185, 240), (205, 225, 245), (48, 112, 178), (90, 150, 200)),
+    ),
+    Background(
+        "room",
+        "in a room",
+        "部屋の中",
+        "floor",
+        "wall",
+        ((236, 222, 200), (228, 212, 188), (170, 122, 84), (150, 106, 72)),
+    ),
+    Background(
+        "dusk",
+        "at dusk",
+        "夕暮れの砂の上",
+        "sand",
+        "sky",
+        ((150, 90, 130), (245, 160, 90), (190, 140, 100), (200, 150, 110)),
+        held_out=True,
+    ),
+    Background(
+        "night",
+        "at night",
+        "夜の道路の上",
+        "road",
+        "sky",
+        ((16, 20, 52), (36, 42, 86), (74, 74, 88), (60, 60, 76)),
+        held_out=True,
+    ),
 )

@@ -225,11 +225,16 @@ def zoom(scene: Scene, left: float, top: float, side: float) -> Scene:
     return replace(scene, horizon=(scene.horizon - top) / side, camera=scene.camera / side, things=things)
 
 
+def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the pixels of a bool mask ``[S, S]``; right and bottom are exclusive."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def seen(thing: Thing, mask: np.ndarray) -> tuple[float, tuple[int, int, int, int]]:
     """Share of a thing that a bool mask ``[S, S]`` shows, and the mask's box (left, top, right, bottom)."""
     total = int(thing.sprite(mask.shape[0]).solid.sum())
     shown = int(mask.sum())
     if not shown or not total:
         return 0.0, (0, 0, 0, 0)
-    rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
-    return shown / total, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return shown / total, box_of(mask)

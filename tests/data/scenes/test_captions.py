@@ -114,5 +114,11 @@ def test_unknown_language_is_refused():
 
 
 def test_articles():
-    assert {noun.en for noun in nouns()} >= {"an owl", "a pair of scissors", "a loaf of bread", "an umbrella", "a bunch of grapes"}
+    assert {noun.en for noun in nouns()} >= {
+        "an owl",
+        "a pair of scissors",
+        "a loaf of bread",
+        "an umbrella",
+        "a bunch of grapes",
+    }
     assert all(noun.en.startswith("an ") == (noun.en.split(" ", 1)[1][0] in "aeiou") for noun in nouns())

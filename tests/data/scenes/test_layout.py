@@ -14,7 +14,9 @@ def _held_out_facts(made):
     """Everything in a scene that the split table reserves for test_combinations."""
     facts = [("colour", t.noun, t.colour) for t in made.things if t.colour and held_out_colour(t.noun, t.colour)]
     facts += [
-        ("pose", t.noun, t.variant) for t in made.things if t.variant and t.kind.has("a") and held_out_pose(t.noun, t.variant)
+        ("pose", t.noun, t.variant)
+        for t in made.things
+        if t.variant and t.kind.has("a") and held_out_pose(t.noun, t.variant)
     ]
     if made.action:
         subject, verb, target = made.action
@@ -32,7 +34,8 @@ def test_scene_is_a_pure_function_of_seed_and_index():
 def test_another_process_draws_the_same_scene():
     code = "from percept.data.scenes import scene, render; print(scene(123)); print(int(render([123]).sum()))"
     runs = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
     }
     assert len(runs) == 1
 

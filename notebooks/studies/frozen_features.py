@@ -1,0 +1,70 @@
+"""Study: what frozen features are worth, over several draws of scenes, pictures and labels.
+
+Arms are three ways to describe a picture: percept-tiny, EfficientNet-Lite0 (ImageNet) and plain statistics of pixels
+and textures. A seed draws other test scenes, other labelled pictures and another split of the textile images. For
+percept-tiny, zero-shot naming under every shift and search by sentence are measured as well.
+"""
+
+from functools import cache
+from pathlib import Path
+from tempfile import gettempdir
+
+import numpy as np
+
+from percept.data.scenes import SPLITS, render
+from percept.evaluation import language, transfer
+
+BUDGET = {
+    "shots": [1, 2, 4, 8, 16], "test_per_noun": 6, "naming_per_noun": 15, "search": 1000,
+    "digits": [1097, 400], "textile": [50, 50, 100],
+}  # fmt: skip
+ARMS = ["statistics", "efficientnet-lite0", "percept-tiny"]
+SEEDS = [0, 1, 2]
+READS = ["percept.data.scenes", "percept.data.realset", "percept.data.inspection", "percept.data.statistics",
+         "percept.evaluation", "percept.models.encoders", "percept.models.preprocessing"]  # fmt: skip
+
+
+@cache
+def _ways() -> dict[str, transfer.Describe]:
+    return transfer.describers(Path(gettempdir()) / "percept-frozen-features")
+
+
+def run(arm: str, seed: int, budget: dict) -> dict[str, float]:
+    """All tasks for one way of describing and one seed."""
+    describe = _ways()[arm]
+    numbers: dict[str, float] = {}
+    objects = transfer.scene_task(max(budget["shots"]), budget["test_per_noun"], seed)
+    curve = transfer.learning_curve(objects, describe, budget["shots"], draws=1, seed=seed)
+    numbers |= {f"scenes@{k}": float(value) for k, value in zip(budget["shots"], curve["accuracy"][0], strict=True)}
+    tasks = [
+        transfer.digit_task(*budget["digits"], seed=seed),
+        transfer.texture_task(seed),
+        transfer.textile_task(*budget["textile"], seed=2025 + seed),
+    ]
+    for task in tasks:
+        result = transfer.probe(task, describe)
+        numbers[task.name] = result["acc1"]
+        numbers |= {f"{task.name}, {group}": float(np.mean(right)) for group, right in result["groups"].items()}
+    textiles = transfer.learning_curve(tasks[-1], describe, budget["shots"], draws=3, seed=seed)
+    for k, value in zip(budget["shots"], textiles["accuracy"].mean(0), strict=True):
+        numbers[f"textile@{k}"] = float(value)
+    if arm == "percept-tiny":
+        numbers |= with_language(seed, budget)
+    return numbers
+
+
+def with_language(seed: int, budget: dict) -> dict[str, float]:
+    """Zero-shot naming under shifts and search, which need a text tower."""
+    from percept import load_encoder
+
+    encoder = load_encoder("percept-tiny", device="cpu")
+    numbers = {}
+    for title, table in language.naming(encoder, language.scene_sets(budget["naming_per_noun"], seed)).items():
+        numbers |= {f"{title}: {row.shift}": float(row.value) for row in table.itertuples()}
+    gallery = SPLITS["test"][90_000 + seed * budget["search"] :][: budget["search"]]
+    pictures = render(gallery)
+    for code in language.TITLES:
+        found = language.search(encoder, gallery, pictures, code)
+        numbers |= {f"search {code}, first {k}": float(np.mean(found.ranks <= k)) for k in (1, 5, 10)}
+        numbers["search chance"] = found.chance
+    return numbers

@@ -1,0 +1,93 @@
+"""The figures that README shows, drawn from scenes and from the committed studies: `percept figures`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from percept import studies
+from percept.data import scenes
+from percept.evaluation.statistics import seed_interval
+from percept.storage import write_atomic
+from percept.viz import alt, curves, figures, pictures, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_ARTWORK = "Drawings: OpenMoji and Twemoji; this figure is CC BY-SA 4.0."
+
+
+def draw_all(folder: Path) -> list[Path]:
+    """Draw every committed figure as PNG with its alternative text beside it.
+
+    Args:
+        folder: where they go.
+
+    Returns:
+        Paths of the PNG files.
+    """
+    style.use_style()
+    drawn = {"scenes": _scenes(), "language_shifts": _shifts(), "frozen_features": _few_labels()}
+    return [_save(folder, name, figure, text) for name, (figure, text) in drawn.items()]
+
+
+def _save(folder: Path, name: str, figure: Figure, text: str) -> Path:
+    import io
+
+    buffer = io.BytesIO()
+    # Without the date and the library's version the same figure gives the same file.
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    write_atomic(folder / f"{name}.png", buffer.getvalue())
+    write_atomic(folder / f"{name}.txt", text + "\n")
+    return folder / f"{name}.png"
+
+
+def _scenes() -> tuple[Figure, str]:
+    """Four scenes with captions, in the three renderings."""
+    made = [scenes.scene(index) for index in scenes.SPLITS["validate"][:400]]
+    chosen = [scene for scene in made if scene.action and len(scene.named) in (2, 3)][:5]
+    captions = [f"{item.captions('en')[-1]}\n{item.captions('ja')[-1]}" for item in chosen]
+    rows = [[scenes.picture(item, 160, look) for item in chosen] for look in ("color", "line", "twemoji")]
+    labels = captions + ["outlines alone"] * 5 + ["another artist"] * 5
+    figure = pictures.image_grid([image for row in rows for image in row], labels, columns=5, cell=1.7)
+    english = "; ".join(caption.partition("\n")[0] for caption in captions)
+    return (
+        figure,
+        f"Five scenes in three renderings (trained on, outlines alone, another artist): {english}. {_ARTWORK}",
+    )
+
+
+def _shifts() -> tuple[Figure, str]:
+    """Zero-shot accuracy of percept-tiny under every shift, both languages."""
+    table = studies.load("frozen_features").table
+    rows = table[table["arm"] == "percept-tiny"]
+    bars = {
+        title: {
+            column.partition(": ")[2]: seed_interval(rows[column]) for column in rows if column.startswith(f"{title}:")
+        }
+        for title in ("English prompts", "Japanese prompts")
+    }
+    chance = 1 / len(scenes.nouns())
+    title = f"percept-tiny names {len(scenes.nouns())} nouns it was given as sentences only"
+    figure = figures.accuracy_bars(bars, title=title, note="95 % t interval over seeds", chance=chance)
+    return figure, alt.describe_values("Zero-shot accuracy, English prompts", bars["English prompts"], chance)
+
+
+def _few_labels() -> tuple[Figure, str]:
+    """Few-shot curves on scenes for the three ways to describe a picture."""
+    table = studies.load("frozen_features").table
+    shots = [int(column.split("@")[1]) for column in table if column.startswith("scenes@")]
+    by_arm: dict[str, dict[str, Any]] = {
+        arm: {"shots": shots, "interval": [seed_interval(rows[f"scenes@{k}"]) for k in shots]}
+        for arm, rows in table.groupby("arm", sort=False)
+    }
+    named = seed_interval(table.loc[table["arm"] == "percept-tiny", "English prompts: seen drawings"])
+    figure = curves.few_shot_figure(
+        by_arm,
+        zero_shot={"percept-tiny": named},
+        chance=1 / len(scenes.nouns()),
+        title="What sentences are worth in labels",
+        note="95 % t interval over seeds",
+    )
+    series = {arm: (shots, [interval.value for interval in row["interval"]]) for arm, row in by_arm.items()}
+    return figure, alt.describe_series("Accuracy on scenes by labelled images per class", series)

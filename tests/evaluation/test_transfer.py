@@ -1,0 +1,75 @@
+"""Transfer tasks: parts do not overlap, labels carry signal, shuffled labels do not."""
+
+import numpy as np
+import pytest
+
+from percept.evaluation import transfer
+
+
+def statistics(images):
+    return np.stack([images.mean((1, 2, 3)), images.std((1, 2, 3))], axis=1)
+
+
+def planted(seed=0):
+    """Two classes that differ in brightness."""
+    rng = np.random.default_rng(seed)
+    labels = {part: np.repeat([0, 1], 20) for part in transfer.PARTS}
+    images = {
+        part: (rng.normal(80, 10, (40, 8, 8, 3)) + 90 * values[:, None, None, None]).clip(0, 255).astype(np.uint8)
+        for part, values in labels.items()
+    }
+    return transfer.Task("planted", images, labels, groups=("dark",) * 20 + ("bright",) * 20)
+
+
+def test_probe_finds_a_planted_difference_and_groups_add_up():
+    task = planted()
+    result = transfer.probe(task, statistics)
+    assert result["acc1"] > 0.95
+    assert set(result["groups"]) == {"dark", "bright"}
+    assert sum(right.sum() for right in result["groups"].values()) == result["correct"].sum()
+
+
+def test_shuffled_labels_are_near_chance():
+    task = planted()
+    rng = np.random.default_rng(3)
+    mixed = task._replace(labels={part: rng.permutation(values) for part, values in task.labels.items()})
+    assert abs(transfer.probe(mixed, statistics)["acc1"] - 0.5) < 0.3
+
+
+def test_features_are_scaled_by_the_training_part_alone():
+    task = planted()
+    found = transfer.describe_task(task, statistics)
+    assert np.allclose(found["train"].mean(0), 0)
+    assert np.allclose(found["train"].std(0), 1)
+    raw = statistics(task.images["train"]), statistics(task.images["test"])
+    assert np.allclose(found["test"], (raw[1] - raw[0].mean(0)) / raw[0].std(0))
+
+
+@pytest.mark.parametrize(
+    ("task", "classes"),
+    [
+        (lambda: transfer.digit_task(60, 40), 10),
+        (transfer.texture_task, 3),
+        (lambda: transfer.textile_task(4, 4, 4), 2),
+        (lambda: transfer.scene_task(1, 1), 92),
+    ],
+)
+def test_tasks_share_no_picture_between_parts(task, classes):
+    made = task()
+    assert made.classes == classes
+    seen = [{image.tobytes() for image in made.images[part]} for part in transfer.PARTS]
+    assert len(seen[0] | seen[1] | seen[2]) == sum(map(len, seen))
+    for part in transfer.PARTS:
+        assert len(made.images[part]) == len(made.labels[part])
+
+
+def test_other_seeds_take_other_scenes():
+    first, second = (transfer.scene_task(1, 1, seed) for seed in (0, 1))
+    for part in transfer.PARTS:
+        assert not {i.tobytes() for i in first.images[part]} & {i.tobytes() for i in second.images[part]}
+
+
+def test_textile_groups_name_the_defects():
+    task = transfer.textile_task(4, 4, 4)
+    assert set(task.groups) == {"nominal", "local", "global"}
+    assert [group == "nominal" for group in task.groups] == (task.labels["test"] == 0).tolist()
