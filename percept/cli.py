@@ -113,15 +113,15 @@ def _command(commands: Any, name: str, function: Any, text: str) -> argparse.Arg
 
 
 def _run(options: argparse.Namespace) -> int:
-    from percept import workbook
+    from percept.workbook import runner
 
-    request = workbook.plan(options.names, profile=options.profile, settings=options.settings, run=options.run)
-    outcomes = workbook.run_workbook(request, force=options.force)
+    request = runner.plan(options.names, profile=options.profile, settings=options.settings, run=options.run)
+    outcomes = runner.run_workbook(request, force=options.force)
     return int(any(outcome.status in ("failed", "skipped") for outcome in outcomes))
 
 
 def _list(options: argparse.Namespace) -> int:
-    from percept import notebooks
+    from percept.workbook import notebooks
 
     found = notebooks.discover()
     print("\n".join(notebooks.describe(found[name]) for name in notebooks.ordered(found)))
@@ -129,7 +129,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from percept import contract, notebooks
+    from percept.workbook import contract, notebooks
 
     if options.fix:
         found = notebooks.discover()
@@ -150,7 +150,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _study(options: argparse.Namespace) -> int:
-    from percept import studies
+    from percept.workbook import studies
 
     path = studies.run(
         options.study, hours=options.hours, restart=options.restart, say=lambda text: print(text, flush=True)
@@ -212,7 +212,8 @@ def _figures(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     import nbformat
 
-    from percept import notebooks, runs, storage, webpage
+    from percept import runs, storage
+    from percept.workbook import notebooks, webpage
 
     executed = sorted((runs.home() / options.run).glob("*/executed.ipynb"))
     if not executed:

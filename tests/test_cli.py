@@ -6,7 +6,8 @@ import types
 import nbformat
 import pytest
 
-from percept import cli, notebooks, runs
+from percept import cli, runs
+from percept.workbook import notebooks
 
 
 @pytest.fixture(autouse=True)

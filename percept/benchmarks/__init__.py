@@ -41,7 +41,7 @@ def check(name: str, settings: Sequence[str] = ()) -> None:
 
 
 def _function(name: str) -> Callable[..., Any]:
-    from percept.notebooks import unknown
+    from percept.workbook.notebooks import unknown
 
     if name not in names():
         raise BenchmarkError(unknown("benchmark", name, names()))
@@ -50,7 +50,7 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 def _options(name: str, run: Callable[..., Any], settings: Sequence[str]) -> dict[str, Any]:
-    from percept.notebooks import unknown
+    from percept.workbook.notebooks import unknown
 
     known = inspect.signature(run).parameters
     options: dict[str, Any] = {}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from percept import studies
 from percept.data import scenes
 from percept.evaluation.statistics import seed_interval
 from percept.storage import write_atomic
 from percept.viz import alt, curves, figures, pictures, style
+from percept.workbook import studies
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from percept import runs, workbook
+from percept import runs
+from percept.workbook import runner
 
 RUN = "test"
 
@@ -47,7 +48,7 @@ def workbook_run():
         monkeypatch.delenv("MPLBACKEND", raising=False)
         folder = runs.home() / RUN
         out = io.StringIO()
-        outcomes = workbook.run_workbook(workbook.plan(run=RUN), out=out)
+        outcomes = runner.run_workbook(runner.plan(run=RUN), out=out)
     failures = [outcome.reason for outcome in outcomes if outcome.status not in ("ran", "reused")]
     assert not failures, "\n".join([*failures, out.getvalue()])
     return WorkbookRun(folder, {outcome.notebook: outcome for outcome in outcomes})

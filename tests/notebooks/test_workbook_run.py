@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from percept import contract, notebooks, runs, webpage
+from percept import runs
+from percept.workbook import contract, notebooks, webpage
 
 NAMES = sorted(path.stem for path in notebooks.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 MEMORY_LIMIT_MB = 4096

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from percept import processes
-from percept.notebooks import Notebook
 from percept.storage import ROOT, write_atomic, write_json
+from percept.workbook import processes
+from percept.workbook.notebooks import Notebook
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -91,7 +91,7 @@ def execute(
     partial.unlink()
     if failure is not None:
         raise NotebookFailure(_explain(notebook, failure, progress), timing.wall_seconds, timing.peak_mb)
-    from percept import webpage
+    from percept.workbook import webpage
 
     write_atomic(folder / "executed.html", webpage.export(executed, notebook.title, notebook.path.parent))
     timing = _timing(executed, timing)

@@ -12,7 +12,8 @@ import nbformat
 import psutil
 import pytest
 
-from percept import fingerprints, notebooks, runs, storage, webpage, workbook
+from percept import runs, storage
+from percept.workbook import fingerprints, notebooks, runner, webpage
 
 CELL = nbformat.v4.new_code_cell
 TEXT = nbformat.v4.new_markdown_cell
@@ -75,7 +76,7 @@ def executed(tmp_path_factory):
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as monkeypatch:
         enter(folder, monkeypatch)
-        outcomes = workbook.run_workbook(request_of(folder), out=out)
+        outcomes = runner.run_workbook(request_of(folder), out=out)
     assert [(o.notebook, o.status) for o in outcomes] == [("01_first", "ran"), ("02_second", "ran")], out.getvalue()
     return folder
 
@@ -101,7 +102,7 @@ def empty(tmp_path, monkeypatch):
 
 
 def request_of(folder, **changes):
-    return workbook.plan(**{"settings": SETTINGS, "notebooks_dir": folder, **changes})
+    return runner.plan(**{"settings": SETTINGS, "notebooks_dir": folder, **changes})
 
 
 # --- before anything runs
@@ -139,27 +140,27 @@ def test_what_does_not_fit_is_refused_before_anything_runs(book, changes, messag
 def test_a_read_of_nothing_and_a_circle_are_refused(empty):
     write(empty, "01_a", reads=["09_z"])
     with pytest.raises(notebooks.NotebookError, match=r"01_a reads unknown notebook '09_z'"):
-        workbook.plan(notebooks_dir=empty)
+        runner.plan(notebooks_dir=empty)
     write(empty, "01_a", reads=["02_b"])
     write(empty, "02_b", reads=["01_a"])
     with pytest.raises(notebooks.NotebookError, match="in a circle"):
-        workbook.plan(notebooks_dir=empty)
+        runner.plan(notebooks_dir=empty)
 
 
 def test_a_folder_without_notebooks_and_a_broken_notebook_are_refused(empty):
     with pytest.raises(notebooks.NotebookError, match="no notebooks named"):
-        workbook.plan(notebooks_dir=empty)
+        runner.plan(notebooks_dir=empty)
     (empty / "01_a.ipynb").write_text("{")
     with pytest.raises(notebooks.NotebookError, match=r"01_a\.ipynb cannot be read"):
-        workbook.plan(notebooks_dir=empty)
+        runner.plan(notebooks_dir=empty)
 
 
 def test_order_follows_reads_then_names(empty):
     write(empty, "01_a", reads=["03_c"])
     for name in ("00_z", "02_b", "03_c", "04_d"):
         write(empty, name)
-    assert workbook.plan(notebooks_dir=empty).order == ["00_z", "02_b", "03_c", "01_a", "04_d"]
-    assert workbook.plan(["01"], notebooks_dir=empty).order == ["03_c", "01_a"]
+    assert runner.plan(notebooks_dir=empty).order == ["00_z", "02_b", "03_c", "01_a", "04_d"]
+    assert runner.plan(["01"], notebooks_dir=empty).order == ["03_c", "01_a"]
 
 
 # --- one execution
@@ -205,7 +206,7 @@ def test_cost_is_measured(book):
 
 def test_unchanged_notebooks_are_reused(book):
     out = io.StringIO()
-    outcomes = workbook.run_workbook(request_of(book), out=out)
+    outcomes = runner.run_workbook(request_of(book), out=out)
     assert [o.status for o in outcomes] == ["reused", "reused"], out.getvalue()
     assert outcomes[0].peak_mb > 150
     assert "0 ran, 2 reused, 0 failed, 0 skipped" in out.getvalue()
@@ -213,24 +214,24 @@ def test_unchanged_notebooks_are_reused(book):
 
 def test_each_kind_of_change_makes_stale_and_undoing_it_fresh(book, monkeypatch):
     fresh = {"01_first": "", "02_second": ""}
-    assert workbook.pending(request_of(book)) == fresh
+    assert runner.pending(request_of(book)) == fresh
     both = dict.fromkeys(fresh, "changed: code")
     module = book / "package/module.py"
     module.write_text("x = 2\n")
-    assert workbook.pending(request_of(book)) == both
+    assert runner.pending(request_of(book)) == both
     module.write_text("# a comment changes no result\nx = 1\n")
-    assert workbook.pending(request_of(book)) == fresh
+    assert runner.pending(request_of(book)) == fresh
     (book / "package/cli.py").write_text("y = 1\n")
-    assert workbook.pending(request_of(book)) == fresh
+    assert runner.pending(request_of(book)) == fresh
     weights = book / "package/models/tiny/weights.bin"
     weights.parent.mkdir(parents=True)
     weights.write_text("w")
-    assert workbook.pending(request_of(book)) == dict.fromkeys(fresh, "changed: encoder")
+    assert runner.pending(request_of(book)) == dict.fromkeys(fresh, "changed: encoder")
     weights.unlink()
-    other = workbook.pending(request_of(book, settings=["seed=4", *SETTINGS[1:]]))
+    other = runner.pending(request_of(book, settings=["seed=4", *SETTINGS[1:]]))
     assert other == fresh | {"01_first": "changed: parameters"}
     monkeypatch.setattr(fingerprints, "of_environment", lambda: "other")
-    assert workbook.pending(request_of(book)) == dict.fromkeys(fresh, "changed: library versions")
+    assert runner.pending(request_of(book)) == dict.fromkeys(fresh, "changed: library versions")
 
 
 def test_source_of_one_notebook_and_its_inputs(book):
@@ -238,35 +239,35 @@ def test_source_of_one_notebook_and_its_inputs(book):
     path = book / "02_second.ipynb"
     before = path.read_text()
     path.write_text(before.replace("'score', 1", "'score', 2"))
-    assert workbook.pending(request_of(book)) == fresh | {"02_second": "changed: code"}
+    assert runner.pending(request_of(book)) == fresh | {"02_second": "changed: code"}
     path.write_text(before)
     artifact = book / "runs/quick/01_first/artifact.txt"
     text = artifact.read_text()
     artifact.write_text("by hand")
-    assert workbook.pending(request_of(book)) == fresh | {"01_first": "its artifacts were changed by hand"}
+    assert runner.pending(request_of(book)) == fresh | {"01_first": "its artifacts were changed by hand"}
     artifact.write_text(text)
     state = book / "runs/quick/01_first/state.json"
     kept = state.read_text()
     state.write_text(kept.replace('"outputs": "', '"outputs": "0'))
-    assert workbook.pending(request_of(book))["02_second"] == "changed: inputs"
+    assert runner.pending(request_of(book))["02_second"] == "changed: inputs"
     state.write_text(kept)
-    assert workbook.pending(request_of(book)) == fresh
+    assert runner.pending(request_of(book)) == fresh
 
 
 def test_the_users_data_folder_is_an_input(book, tmp_path):
     (tmp_path / "a.png").write_text("a")
     request = request_of(book, settings=[f"data_dir={tmp_path}"])
-    before = workbook._fingerprints(request, request.notebooks["01_first"])
+    before = runner._fingerprints(request, request.notebooks["01_first"])
     (tmp_path / "b.png").write_text("b")
-    after = workbook._fingerprints(request, request.notebooks["01_first"])
+    after = runner._fingerprints(request, request.notebooks["01_first"])
     assert [kind for kind in before if before[kind] != after[kind]] == ["inputs"]
 
 
 def test_force_runs_what_was_asked_for_and_equal_artifacts_spare_the_rest(book):
     out = io.StringIO()
-    outcomes = workbook.run_workbook(request_of(book, names=["01"]), force=True, out=out)
+    outcomes = runner.run_workbook(request_of(book, names=["01"]), force=True, out=out)
     assert [(o.notebook, o.status) for o in outcomes] == [("01_first", "ran")]
-    assert workbook.pending(request_of(book)) == {"01_first": "", "02_second": ""}
+    assert runner.pending(request_of(book)) == {"01_first": "", "02_second": ""}
 
 
 def test_two_runners_do_not_share_a_run(book):
@@ -274,7 +275,7 @@ def test_two_runners_do_not_share_a_run(book):
         storage.locked(book / "runs/quick/.lock"),
         pytest.raises(notebooks.NotebookError, match="executed by another"),
     ):
-        workbook.run_workbook(request_of(book), out=io.StringIO())
+        runner.run_workbook(request_of(book), out=io.StringIO())
 
 
 # --- failure
@@ -287,7 +288,7 @@ def test_failures_are_named_and_stop_only_what_depends_on_them(empty):
     write(empty, "04_forgets", "x = 1")
     write(empty, "05_undeclared", "from percept import runs\nruns.require('04_forgets', 'x')")
     out = io.StringIO()
-    outcomes = {o.notebook: o for o in workbook.run_workbook(workbook.plan(notebooks_dir=empty), out=out)}
+    outcomes = {o.notebook: o for o in runner.run_workbook(runner.plan(notebooks_dir=empty), out=out)}
     assert {name: o.status for name, o in outcomes.items()} == {
         "01_bad": "failed",
         "02_dead": "failed",
@@ -322,7 +323,8 @@ run.finish()
 """
 RUNNER = """
 import sys; from pathlib import Path
-from percept import cli, fingerprints, notebooks
+from percept import cli
+from percept.workbook import fingerprints, notebooks
 notebooks.NOTEBOOKS = Path(sys.argv[1]); fingerprints.PACKAGE = Path(sys.argv[1]) / "package"
 sys.exit(cli.main(["run"]))
 """
@@ -357,7 +359,7 @@ def test_kill_of_the_runner_leaves_nothing_half_valid(empty, monkeypatch):
     code, _ = _interrupted(empty, signal.SIGKILL)
     assert code == -signal.SIGKILL
     monkeypatch.setenv("MARK", str(empty / "mark"))
-    outcomes = workbook.run_workbook(workbook.plan(notebooks_dir=empty), out=io.StringIO())
+    outcomes = runner.run_workbook(runner.plan(notebooks_dir=empty), out=io.StringIO())
     assert [o.status for o in outcomes] == ["reused", "ran"]
     assert not (empty / "runs/quick/02_slow/executing.ipynb").exists()
 

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from percept import fingerprints, notebooks, runs
-from percept.execution import PARTIAL, NotebookFailure, Progress, execute
-from percept.notebooks import Notebook, NotebookError
+from percept import runs
 from percept.storage import BusyError, locked, write_json
+from percept.workbook import fingerprints, notebooks
+from percept.workbook.execution import PARTIAL, NotebookFailure, Progress, execute
+from percept.workbook.notebooks import Notebook, NotebookError
 
 # What a finished notebook leaves that no other notebook may depend on.
 _NOT_INPUTS = (

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from percept import notebooks
-from percept.notebooks import Notebook, NotebookError
 from percept.storage import write_atomic
+from percept.workbook import notebooks
+from percept.workbook.notebooks import Notebook, NotebookError
 
 MAX_CELLS = 30
 MAX_LINES = 25

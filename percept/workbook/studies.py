@@ -19,8 +19,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from percept import fingerprints, notebooks, runs
+from percept import runs
 from percept.storage import BusyError, locked, plain, write_json
+from percept.workbook import fingerprints, notebooks
 
 if TYPE_CHECKING:
     import pandas

@@ -1,7 +1,7 @@
 import nbformat
 import pytest
 
-from percept import contract, notebooks
+from percept.workbook import contract, notebooks
 
 CELL = nbformat.v4.new_code_cell
 TEXT = nbformat.v4.new_markdown_cell

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from percept import fingerprints, runs, storage, studies
+from percept import runs, storage
+from percept.workbook import fingerprints, studies
 
 SOURCE = """
 import os, time
@@ -74,7 +75,7 @@ def test_finished_pairs_are_not_run_again(folder):
 
 def test_kill_loses_the_pair_under_way_and_no_more(folder):
     code = (
-        "import sys; from pathlib import Path; from percept import fingerprints, studies\n"
+        "import sys; from pathlib import Path; from percept.workbook import fingerprints, studies\n"
         "fingerprints.PACKAGE = Path(sys.argv[1]) / 'package'\n"
         "studies.run('growth', folder=Path(sys.argv[1]))"
     )

@@ -1,0 +1,1 @@
+"""Running notebooks headlessly: what they declare, the strict runner, their contract, studies."""
