@@ -20,19 +20,12 @@ from PIL import Image
 
 from percept.models.encoders import Encoder, load_encoder
 
-# The shape of percept-tiny, with random weights: speed does not depend on the values.
-TINY_SHAPE: dict[str, Any] = {
-    "embed_dim": 192,
-    "vision_cfg": {"image_size": 64, "patch_size": 8, "width": 192, "layers": 6, "head_width": 32},
-    "text_cfg": {"context_length": 40, "vocab_size": 49408, "width": 192, "heads": 6, "layers": 3},
-}
-
 
 def run(
     images: int = 256,
     batch_size: int = 64,
     repeats: int = 7,
-    encoder: str | None = None,
+    encoder: str = "percept-tiny",
     pretrained: str | None = None,
     device: str = "auto",
     photo_size: int = 256,
@@ -43,7 +36,7 @@ def run(
         images: Pictures per round.
         batch_size: Pictures per forward pass, on every side.
         repeats: Interleaved rounds; medians are reported.
-        encoder: Name for `load_encoder`; by default percept-tiny, or its shape with random weights.
+        encoder: Name for `load_encoder`.
         pretrained: As in `load_encoder`.
         device: As in `load_encoder`.
         photo_size: Side in pixels of the JPEG files whose decoding and resizing is timed apart.
@@ -52,7 +45,7 @@ def run(
         Rows with name, value, unit and note. A ratio is the median over rounds of (time of the other side) /
         (our time): above 1 we are faster.
     """
-    tested, what = _encoder(encoder, pretrained, device)
+    tested = load_encoder(encoder, pretrained, device=device)
     height, width = tested.preprocess.size
     pixels = np.random.default_rng(0).integers(0, 256, (images, height, width, 3), dtype=np.uint8)
     pictures = [Image.fromarray(picture) for picture in pixels]
@@ -64,7 +57,7 @@ def run(
         "plain": lambda: _plain_loop(tested, pictures, batch_size),
     }
     seconds = _interleaved(sides, repeats)
-    note = f"{what}, {tested.device}, {tested.precision}, batch {batch_size}, {torch.get_num_threads()} threads"
+    note = f"{encoder}, {tested.device}, {tested.precision}, batch {batch_size}, {torch.get_num_threads()} threads"
     rows = [
         _ratio("encode_images(array) / bare forward", seconds["bare"], seconds["array"], note),
         _ratio("encode_images(PIL) / bare forward", seconds["bare"], seconds["pil"], note),
@@ -78,23 +71,6 @@ def run(
     ]:
         rows.append(_row(label, images / statistics.median(seconds[name]), "images/s", note))
     return rows + _decoding(tested, photo_size)
-
-
-def _encoder(name: str | None, pretrained: str | None, device: str) -> tuple[Encoder, str]:
-    from percept.models.clip import TINY
-
-    if name is not None or (TINY / "open_clip_config.json").is_file():
-        name = name or "percept-tiny"
-        return load_encoder(name, pretrained, device=device), name
-    import open_clip
-
-    from percept.models.export import save_open_clip_folder
-
-    with tempfile.TemporaryDirectory() as home:
-        rule = {"mean": [0.5] * 3, "std": [0.5] * 3}
-        model = open_clip.CLIP(**TINY_SHAPE)
-        folder = save_open_clip_folder(Path(home) / "tiny", model, TINY_SHAPE, None, rule)
-        return load_encoder(folder, device=device), "shape of percept-tiny, random weights"
 
 
 def _bare(tested: Encoder, ready: torch.Tensor, batch_size: int) -> None:

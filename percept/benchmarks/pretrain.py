@@ -14,9 +14,7 @@ from percept.data.pairs import ArrayPairs
 from percept.device import pick_device
 from percept.losses.contrastive import clip_loss
 from percept.training.pretrain import PretrainConfig, pretrain
-
-_VISION = {"image_size": 64, "patch_size": 8, "width": 192, "layers": 6, "head_width": 32}
-_TEXT = {"context_length": 40, "vocab_size": 2048, "width": 192, "heads": 6, "layers": 3}
+from percept.training.tiny import MODEL, new_model
 
 
 def run(
@@ -41,14 +39,15 @@ def run(
     place = pick_device(device).device
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4 * batch_size, 64, 64, 3), dtype=np.uint8)
-    tokens = torch.from_numpy(rng.integers(3, 2000, (4 * batch_size, 40)))
-    tokens[:, -1] = 2047
+    text = MODEL["text_cfg"]
+    tokens = torch.from_numpy(rng.integers(3, text["vocab_size"], (4 * batch_size, text["context_length"])))
+    tokens[:, -1] = text["eos_id"]
     pairs = ArrayPairs(images, [[str(row)] for row in range(len(images))])
 
     def ours() -> float:
         config = PretrainConfig(steps=steps, batch_size=batch_size, precision=precision, log_every=1)
         look_up = _LookUp(tokens)
-        result = pretrain(_model(), look_up, pairs, config, device=device, progress=None)
+        result = pretrain(new_model(), look_up, pairs, config, device=device, progress=None)
         times = [row["seconds"] for row in result.history]
         return batch_size * (steps - 1) / (times[-1] - times[0])
 
@@ -75,18 +74,11 @@ class _LookUp:
         return self.tokens[[int(caption) for caption in captions]]
 
 
-def _model() -> Any:
-    from open_clip import CLIP
-
-    torch.manual_seed(0)
-    return CLIP(embed_dim=192, vision_cfg=dict(_VISION), text_cfg=dict(_TEXT))
-
-
 def _bare_step(
     images: np.ndarray, tokens: torch.Tensor, size: int, steps: int, precision: str, place: torch.device
 ) -> float:
     """Seconds per step of the plain loop."""
-    model = _model().to(place).train()
+    model = new_model().to(place).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4)
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(place)
     ids = tokens.to(place)
