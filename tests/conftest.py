@@ -43,11 +43,7 @@ def _no_network(request, monkeypatch):
     connect = socket.socket.connect
 
     def local_only(self, address):
-        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in (
-            "127.0.0.1",
-            "::1",
-            "localhost",
-        ):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
             raise OSError(f"a test tried to reach {address[0]}; mark it `network` if it must")
         return connect(self, address)
 

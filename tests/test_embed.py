@@ -56,15 +56,7 @@ def names(folder):
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("[0-2][0-9].png"))
 
 
-ACCELERATE = [
-    "accelerate.commands.launch",
-    "--multi_gpu",
-    "--num_processes",
-    "2",
-    "--main_process_port",
-    "0",
-    "-m",
-]
+ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", "-m"]
 ACCELERATE_CPU = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m"]
 
 

@@ -79,12 +79,7 @@ def test_an_interval_object_is_unpacked():
 
     run = runs.start("02_x", {})
     run.record("accuracy", Interval())
-    assert (run.rows[0]["value"], run.rows[0]["low"], run.rows[0]["high"], run.rows[0]["n"]) == (
-        0.5,
-        0.4,
-        0.6,
-        12,
-    )
+    assert (run.rows[0]["value"], run.rows[0]["low"], run.rows[0]["high"], run.rows[0]["n"]) == (0.5, 0.4, 0.6, 12)
 
 
 def test_a_figure_carries_its_alt_text(tmp_path):

@@ -17,33 +17,15 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PLATFORMS = {
-    "linux": {
-        "sys_platform": "linux",
-        "os_name": "posix",
-        "platform_system": "Linux",
-        "platform_machine": "x86_64",
-    },
-    "darwin": {
-        "sys_platform": "darwin",
-        "os_name": "posix",
-        "platform_system": "Darwin",
-        "platform_machine": "arm64",
-    },
-    "win32": {
-        "sys_platform": "win32",
-        "os_name": "nt",
-        "platform_system": "Windows",
-        "platform_machine": "AMD64",
-    },
+    "linux": {"sys_platform": "linux", "os_name": "posix", "platform_system": "Linux", "platform_machine": "x86_64"},
+    "darwin": {"sys_platform": "darwin", "os_name": "posix", "platform_system": "Darwin", "platform_machine": "arm64"},
+    "win32": {"sys_platform": "win32", "os_name": "nt", "platform_system": "Windows", "platform_machine": "AMD64"},
 }
 
 
 def read_lock(platform: str, python: str = "3.11.9") -> dict[str, str]:
     """Name -> version of what the lock installs on a platform."""
-    target = PLATFORMS[platform] | {
-        "python_full_version": python,
-        "python_version": python.rpartition(".")[0],
-    }
+    target = PLATFORMS[platform] | {"python_full_version": python, "python_version": python.rpartition(".")[0]}
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     rows = [Requirement(line) for line in lines if line and not line.startswith("#")]
     rows = [row for row in rows if row.marker is None or row.marker.evaluate(target)]
@@ -135,11 +117,7 @@ def test_lazy_names():
         _ = percept.no_such_thing
 
 
-PUBLIC = {
-    "percept": "load_encoder",
-    "percept.losses": "clip_loss siglip_loss",
-    "percept.evaluation": "recall_at_k",
-}
+PUBLIC = {"percept": "load_encoder", "percept.losses": "clip_loss siglip_loss", "percept.evaluation": "recall_at_k"}
 
 
 @pytest.mark.parametrize("package", PUBLIC)

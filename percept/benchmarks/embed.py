@@ -64,11 +64,7 @@ def run(
         _ratio("encode_images(PIL) / plain open_clip loop", seconds["plain"], seconds["pil"], note),
         _ratio("encode_images(array) / plain open_clip loop", seconds["plain"], seconds["array"], note),
     ]
-    for name, label in [
-        ("array", "encode_images(array)"),
-        ("pil", "encode_images(PIL)"),
-        ("bare", "bare forward"),
-    ]:
+    for name, label in [("array", "encode_images(array)"), ("pil", "encode_images(PIL)"), ("bare", "bare forward")]:
         rows.append(_row(label, images / statistics.median(seconds[name]), "images/s", note))
     return rows + _decoding(tested, photo_size)
 

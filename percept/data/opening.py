@@ -115,12 +115,7 @@ def _not_an_image(start: bytes) -> str:
     if start[4:8] == b"ftyp" and start[8:11] in (b"hei", b"hev", b"mif"):
         return "is a HEIC photo, which is not supported; export it as JPEG or PNG"
     kinds = {b"<!doctype": "a web page", b"<html": "a web page", b"<svg": "an SVG drawing"}
-    kinds |= {
-        b"<?xml": "an XML file",
-        b"%pdf": "a PDF",
-        b"%!ps": "a PostScript file",
-        b"pk\x03\x04": "a zip archive",
-    }
+    kinds |= {b"<?xml": "an XML file", b"%pdf": "a PDF", b"%!ps": "a PostScript file", b"pk\x03\x04": "a zip archive"}
     for head, kind in kinds.items():
         if text.startswith(head):
             return f"is {kind}, not an image; replace it or save it as PNG"

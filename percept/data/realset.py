@@ -27,11 +27,8 @@ PHOTOGRAPHS = {
     "flower": "sklearn/datasets/images/flower.jpg",
 }
 TEXTURES = ("brick", "grass", "gravel")
-TEXTURE_NAMES = {"en": ("a brick wall", "grass", "gravel"), "ja": ("れんがの壁", "草", "砂利")}
-DIGIT_NAMES = {
-    "en": tuple(f"the digit {n}" for n in range(10)),
-    "ja": tuple(f"数字の{n}" for n in range(10)),
-}
+TEXTURE_NAMES = {"en": ("a brick wall", "grass", "gravel"), "ja": ("れんがの壁", "芝生", "砂利")}
+DIGIT_NAMES = {"en": tuple(f"the digit {n}" for n in range(10)), "ja": tuple(f"数字の{n}" for n in range(10))}
 COIN_COUNT = 24  # four rows of six, counted by eye; a test counts them by segmentation
 # Texture crops: columns of each 512 px photograph. Digits: positions in the published order.
 TEXTURE_REGIONS = {"train": (0, 256), "validate": (256, 384), "test": (384, 512)}

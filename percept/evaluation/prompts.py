@@ -11,11 +11,7 @@ from percept.evaluation.zero_shot import Template, TextEncoder, class_weights, c
 
 
 def prompt_spread(
-    encoder: TextEncoder,
-    image_embeddings: Any,
-    labels: Any,
-    names: Sequence[str],
-    templates: Sequence[str],
+    encoder: TextEncoder, image_embeddings: Any, labels: Any, names: Sequence[str], templates: Sequence[str]
 ) -> dict[str, Any]:
     """Accuracy of every single template beside the ensemble of all of them.
 

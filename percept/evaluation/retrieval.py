@@ -129,9 +129,7 @@ def _pairs(image_of_text: Any, images: int, texts: Sequence[str] | None, count: 
 def _direction(queries: np.ndarray, gallery: np.ndarray, truth: csr_matrix, chunk: int) -> np.ndarray:
     ranks = [
         relevant_ranks(
-            queries[start : start + chunk] @ gallery.T,
-            truth[start : start + chunk].toarray() > 0,
-            tolerance=ROUNDING,
+            queries[start : start + chunk] @ gallery.T, truth[start : start + chunk].toarray() > 0, tolerance=ROUNDING
         )
         for start in range(0, queries.shape[0], chunk)
     ]

@@ -78,12 +78,7 @@ def _cluster_draws(
 
 
 def bootstrap_interval(
-    values: Any,
-    statistic: Statistic = np.mean,
-    n: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-    groups: Any = None,
+    values: Any, statistic: Statistic = np.mean, n: int = 2000, seed: int = 0, level: float = 0.95, groups: Any = None
 ) -> Interval:
     """Percentile bootstrap interval of a statistic of independent items, or of groups of items.
 

@@ -52,11 +52,7 @@ def scene_task(shots: int, tests: int, seed: int = 0) -> Task:
         tests: test scenes per noun.
         seed: another seed takes other scenes (0 to 4).
     """
-    wanted = {
-        "train": ("tune", shots, 18_000),
-        "validate": ("validate", 4, 8_000),
-        "test": ("test", tests, 18_000),
-    }
+    wanted = {"train": ("tune", shots, 18_000), "validate": ("validate", 4, 8_000), "test": ("test", tests, 18_000)}
     found = {
         part: single_objects(split, count, offset=seed * scan, scan=scan)
         for part, (split, count, scan) in wanted.items()

@@ -167,13 +167,7 @@ def confused_pairs(labels: Any, predictions: Any, top: int = 10) -> list[dict[st
     wrong = truth != answers
     pairs, counts = np.unique(np.stack([truth[wrong], answers[wrong]], axis=1), axis=0, return_counts=True)
     found = [
-        {
-            "true": int(t),
-            "predicted": int(p),
-            "count": int(c),
-            "of": sizes[int(t)],
-            "share": int(c) / sizes[int(t)],
-        }
+        {"true": int(t), "predicted": int(p), "count": int(c), "of": sizes[int(t)], "share": int(c) / sizes[int(t)]}
         for (t, p), c in zip(pairs, counts, strict=True)
     ]
     return sorted(found, key=lambda row: (-row["share"], -row["count"], row["true"], row["predicted"]))[:top]

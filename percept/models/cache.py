@@ -167,8 +167,7 @@ class _Store:
             warnings.warn(f"embedding cache {self.path} cannot be used now: {error}", stacklevel=4)
             return False
         warnings.warn(
-            f"embedding cache {self.path} is damaged ({error}); it is set aside and computed again",
-            stacklevel=4,
+            f"embedding cache {self.path} is damaged ({error}); it is set aside and computed again", stacklevel=4
         )
         # A journal left behind would be played back into the new file.
         self.path.with_name(self.path.name + "-journal").unlink(missing_ok=True)

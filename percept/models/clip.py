@@ -112,11 +112,7 @@ def _hub_repository(name: str, activation: str | None, preprocess: dict[str, Any
 
 
 def _with_tag(
-    name: str,
-    config: dict[str, Any],
-    tag: str,
-    activation: str | None,
-    preprocess: dict[str, Any] | None,
+    name: str, config: dict[str, Any], tag: str, activation: str | None, preprocess: dict[str, Any] | None
 ) -> nn.Module:
     import open_clip
 

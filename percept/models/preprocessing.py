@@ -93,10 +93,7 @@ def from_transform(transform: Any, settings: dict[str, Any]) -> Preprocess:
         raise ValueError(f"preprocessing must end in ToTensor and Normalize, got {transform}")
     geometry = Compose(steps[:-2])
     probe = geometry(Image.new("RGB", (97, 131)))
-    settings = settings | {
-        "mean": [float(v) for v in steps[-1].mean],
-        "std": [float(v) for v in steps[-1].std],
-    }
+    settings = settings | {"mean": [float(v) for v in steps[-1].mean], "std": [float(v) for v in steps[-1].std]}
     return Preprocess(geometry, (probe.height, probe.width), settings["mean"], settings["std"], settings)
 
 

@@ -56,15 +56,7 @@ class FitConfig:
         for name in ("steps", "log_every", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in (
-            "warmup",
-            "weight_decay",
-            "clip_norm",
-            "evaluate_every",
-            "checkpoint_every",
-            "prefetch",
-            "seed",
-        ):
+        for name in ("warmup", "weight_decay", "clip_norm", "evaluate_every", "checkpoint_every", "prefetch", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not 0 < self.learning_rate < math.inf:

@@ -65,10 +65,7 @@ class Stage(NamedTuple):
 
 
 # Tight close-ups of 32 px cost two fifths of whole scenes and teach the nouns; scenes then teach everything else.
-STAGES = (
-    Stage("close-ups", 32, 1.0, 1.3, 1300, 1e-3),
-    Stage("scenes", 64, 0.5, 2.2, 1100, 6e-4),
-)
+STAGES = (Stage("close-ups", 32, 1.0, 1.3, 1300, 1e-3), Stage("scenes", 64, 0.5, 2.2, 1100, 6e-4))
 
 
 def config(stage: Stage, seed: int = 0) -> PretrainConfig:
@@ -85,16 +82,7 @@ def build_tokenizer(file: Path, scenes: int = TOKENIZER_SCENES) -> Path:
     Bytes are the fallback, so any text of any language can be encoded. Runs of kanji, hiragana and katakana are cut
     apart first, because Japanese has no spaces that would keep particles out of nouns.
     """
-    from tokenizers import (
-        Regex,
-        Tokenizer,
-        decoders,
-        models,
-        normalizers,
-        pre_tokenizers,
-        processors,
-        trainers,
-    )
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(

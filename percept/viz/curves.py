@@ -45,16 +45,7 @@ def few_shot_figure(
         axes.fill_between(x, low, high, color=color, alpha=0.2, lw=0)
     for name, value in zero.items():
         color, marker = look[name]
-        axes.plot(
-            0,
-            number_of(value),
-            marker=marker,
-            ms=9,
-            ls="",
-            color=color,
-            mec="black",
-            label=f"{name}: zero-shot",
-        )
+        axes.plot(0, number_of(value), marker=marker, ms=9, ls="", color=color, mec="black", label=f"{name}: zero-shot")
         axes.axhline(number_of(value), color=color, ls="--", lw=1)
     for name, value in full.items():
         color, marker = look[name]

@@ -119,11 +119,7 @@ def prompt_spread_plot(
         axes.errorbar(ensemble[0], row + 0.26, xerr=error_bar(ensemble), **look)
         named = "\n".join(f"{key} {points[spread[key]]:.2f}: {spread[key]}" for key in ("best", "worst"))
         place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "va": "top", "fontsize": "small"}
-        place["bbox"] = {
-            "facecolor": "white",
-            "edgecolor": "none",
-            "pad": 1.5,
-        }  # keeps chance lines off the words
+        place["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # keeps chance lines off the words
         axes.annotate(named, (0.02, row - 0.53), **place)
     if chance is not None:
         axes.axvline(chance, color=GRAY, ls=":", lw=1.5, label="chance")

@@ -48,15 +48,7 @@ def check(folder: Path | None = None, names: Sequence[str] = ()) -> list[str]:
 
 def violations(notebook: Notebook, known: set[str]) -> list[str]:
     """What one notebook breaks of the contract; `known` are the notebooks that it may read."""
-    rules: tuple[Callable[..., Iterator[str]], ...] = (
-        _head,
-        _sections,
-        _sizes,
-        _stripped,
-        _figures,
-        _paths,
-        _imports,
-    )
+    rules: tuple[Callable[..., Iterator[str]], ...] = (_head, _sections, _sizes, _stripped, _figures, _paths, _imports)
     problems = [problem for rule in rules for problem in rule(notebook)]
     return [*problems, *_parameters(notebook), *_artifacts(notebook, known)]
 

@@ -22,19 +22,7 @@ def picture(path, seed=0, size=(24, 20), **options):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "a.png",
-        "A.PNG",
-        "写真 その1.png",
-        "b.webp",
-        "c.tif",
-        "d.gif",
-        "e.bmp",
-        "f.ppm",
-        "g.JPG",
-        "h.Jpeg",
-        "é.jpg",
-    ],
+    ["a.png", "A.PNG", "写真 その1.png", "b.webp", "c.tif", "d.gif", "e.bmp", "f.ppm", "g.JPG", "h.Jpeg", "é.jpg"],
 )
 def test_names_and_formats(name, tmp_path):
     image = open_image(picture(tmp_path / name, size=(24, 20)))
@@ -50,12 +38,7 @@ def test_the_content_decides_not_the_suffix(tmp_path):
 def test_first_frame_of_animations_and_page_of_tiffs(tmp_path):
     red, blue = Image.new("RGB", (9, 9), "red"), Image.new("RGB", (9, 9), "blue")
     for name in ("a.gif", "a.tif", "a.webp", "a.png"):
-        red.save(
-            tmp_path / name,
-            save_all=True,
-            append_images=[blue],
-            **({"lossless": True} if "w" in name else {}),
-        )
+        red.save(tmp_path / name, save_all=True, append_images=[blue], **({"lossless": True} if "w" in name else {}))
         assert open_image(tmp_path / name).getpixel((0, 0)) == (255, 0, 0), name
     scan = scan_folder(tmp_path)
     assert len(scan.paths) == 4

@@ -43,11 +43,7 @@ def test_the_white_frame_is_cut_off():
 @pytest.mark.parametrize("seed", [0, 2025])
 def test_split_is_balanced_and_disjoint(seed):
     split = inspection.textile_split(seed)
-    assert {name: len(part.paths) for name, part in split.items()} == {
-        "train": 100,
-        "calibrate": 100,
-        "test": 200,
-    }
+    assert {name: len(part.paths) for name, part in split.items()} == {"train": 100, "calibrate": 100, "test": 200}
     for part in split.values():
         half = len(part.paths) // 2
         assert part.labels.tolist() == [0] * half + [1] * half

@@ -149,13 +149,7 @@ def test_webdataset_shards(tmp_path):
 
 
 def test_webdataset_reports_what_does_not_fit(tmp_path):
-    members = {
-        "a.png": picture(1),
-        "a.txt": b"a",
-        "b.png": picture(2),
-        "c.txt": b"c",
-        "d.png": picture(3)[:50],
-    }
+    members = {"a.png": picture(1), "a.txt": b"a", "b.png": picture(2), "c.txt": b"c", "d.png": picture(3)[:50]}
     shard(tmp_path / "0.tar", members | {"d.txt": b"d"})
     pairs = read_webdataset(tmp_path)
     assert len(pairs) == 1

@@ -10,11 +10,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from percept.models.export import save_open_clip_folder
 
-CAPTIONS = [
-    "a red cat chases a blue dog on the grass",
-    "two zebras and a cat",
-    "赤い猫が青い犬を追いかけている",
-]
+CAPTIONS = ["a red cat chases a blue dog on the grass", "two zebras and a cat", "赤い猫が青い犬を追いかけている"]
 PREPROCESS = {
     "mean": [0.48, 0.46, 0.41],
     "std": [0.27, 0.26, 0.28],

@@ -15,11 +15,7 @@ def lite():
 
 @pytest.mark.parametrize(
     ("photo", "names"),
-    [
-        ("chelsea", {"tabby, tabby cat", "tiger cat", "Egyptian cat"}),
-        ("coffee", {"espresso"}),
-        ("rocket", {"missile"}),
-    ],
+    [("chelsea", {"tabby, tabby cat", "tiger cat", "Egyptian cat"}), ("coffee", {"espresso"}), ("rocket", {"missile"})],
 )
 def test_photographs_are_recognised(lite, photo, names):
     image = Image.fromarray(getattr(skimage.data, photo)())

@@ -162,12 +162,7 @@ def test_skip_leaves_the_update_out_and_gives_up_in_the_end():
 
     assert train(line(), loss=breaks, nonfinite="skip").skipped == 1
     with pytest.raises(TrainingError, match="step 21"):
-        train(
-            line(),
-            loss=lambda model, batch: (squared(model, batch)[0] * math.nan, {}),
-            nonfinite="skip",
-            steps=50,
-        )
+        train(line(), loss=lambda model, batch: (squared(model, batch)[0] * math.nan, {}), nonfinite="skip", steps=50)
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])

@@ -215,10 +215,5 @@ def test_command_line_names_what_is_missing(tmp_path, csv_file, capsys):
 
 def test_the_embedded_settings_are_clips(tmp_path):
     config = PretrainConfig(steps=10)
-    assert (config.betas, config.eps, config.weight_decay, config.learning_rate) == (
-        (0.9, 0.98),
-        1e-6,
-        0.2,
-        5e-4,
-    )
+    assert (config.betas, config.eps, config.weight_decay, config.learning_rate) == ((0.9, 0.98), 1e-6, 0.2, 5e-4)
     assert json.loads(json.dumps(config.betas)) == [0.9, 0.98]

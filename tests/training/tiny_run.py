@@ -59,14 +59,7 @@ def pairs(count=100):
 
 
 def config(**changes):
-    settings = {
-        "steps": 10,
-        "batch_size": 32,
-        "micro_batch": 16,
-        "warmup": 2,
-        "log_every": 1,
-        "checkpoint_every": 4,
-    }
+    settings = {"steps": 10, "batch_size": 32, "micro_batch": 16, "warmup": 2, "log_every": 1, "checkpoint_every": 4}
     return PretrainConfig(**(settings | changes))
 
 

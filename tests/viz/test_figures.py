@@ -41,28 +41,17 @@ ALL = {
         chance=0.1,
     ),
     "shots": lambda: curves.few_shot_figure(
-        {"tiny": CURVE},
-        zero_shot={"tiny": interval(0.5)},
-        full_data={"tiny": 0.9},
-        chance=0.1,
-        title="少数例",
+        {"tiny": CURVE}, zero_shot={"tiny": interval(0.5)}, full_data={"tiny": 0.9}, chance=0.1, title="少数例"
     ),
     "training": lambda: curves.training_curves(
-        (np.arange(50) * 64, np.linspace(4, 1, 50)),
-        {"日本語": ([0, 3000], [0.1, 0.6])},
-        chance=0.1,
-        title="学習",
+        (np.arange(50) * 64, np.linspace(4, 1, 50)), {"日本語": ([0, 3000], [0.1, 0.6])}, chance=0.1, title="学習"
     ),
     "shift": lambda: figures.shift_plot({"tiny": shift_table(0.2), "other": shift_table(0.4)}, chance=0.1),
     "spread": lambda: figures.prompt_spread_plot({"日本語": spread()}, chance=0.5),
     "confused": lambda: figures.most_confused([0, 0, 1, 1], [1, 0, 0, 1], ["犬", "猫"]),
     "grid": lambda: pictures.image_grid(IMAGES, [f"a dog\n{JA}"] * 6, columns=4, title=JA),
     "retrieval": lambda: pictures.retrieval_examples(
-        [JA, "a dog"],
-        IMAGES,
-        [[0, 1, 2], [3, 4, 5]],
-        [[True, False, False], [False, True, False]],
-        right="正解",
+        [JA, "a dog"], IMAGES, [[0, 1, 2], [3, 4, 5]], [[True, False, False], [False, True, False]], right="正解"
     ),
     "similarity": lambda: pictures.similarity_map(np.eye(2, 3), [JA, "a cat"], IMAGES[:3], matches=np.eye(2, 3) > 0),
 }

@@ -59,10 +59,7 @@ def test_a_good_notebook_has_no_problems(tmp_path):
     [
         (without(1), "first cell must be markdown"),
         (changed(1, HEAD.replace("?", "!")), "cell 1: the title must be a question, not 'Can it see!'"),
-        (
-            changed(1, HEAD.replace("What you will learn", "Goal")),
-            "cell 1: says nothing of 'what you will learn'",
-        ),
+        (changed(1, HEAD.replace("What you will learn", "Goal")), "cell 1: says nothing of 'what you will learn'"),
         (changed(1, HEAD.replace("Run time", "Cost")), "cell 1: says nothing of 'run time'"),
         (changed(1, HEAD.replace("Reads", "Uses")), "cell 1: says nothing of 'reads'"),
         (changed(1, HEAD.replace("Writes", "Makes")), "cell 1: says nothing of 'writes'"),

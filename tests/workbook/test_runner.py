@@ -20,10 +20,7 @@ TEXT = nbformat.v4.new_markdown_cell
 
 
 def write(folder, name, *sources, reads=(), parameters='profile = "quick"'):
-    cells = [
-        TEXT(f"# What is {name}?\n\n**Run time:** 1 s"),
-        CELL(parameters, metadata={"tags": ["parameters"]}),
-    ]
+    cells = [TEXT(f"# What is {name}?\n\n**Run time:** 1 s"), CELL(parameters, metadata={"tags": ["parameters"]})]
     cells += [CELL(textwrap.dedent(source).strip()) for source in sources]
     metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
     node = nbformat.v4.new_notebook(cells=cells, metadata=metadata | {"percept": {"reads": list(reads)}})
@@ -111,10 +108,7 @@ def request_of(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"settings": ["sede=3"]},
-            r"unknown parameter 'sede'; did you mean 'seed'\? \(known: data_dir, fast",
-        ),
+        ({"settings": ["sede=3"]}, r"unknown parameter 'sede'; did you mean 'seed'\? \(known: data_dir, fast"),
         ({"settings": ["seed=three"]}, r"'seed' of 01_first must be int \(its default is 0\), not 'three'"),
         ({"settings": ["seed=1.5"]}, "must be int"),
         ({"settings": ["seed=true"]}, "must be int"),
@@ -123,10 +117,7 @@ def request_of(folder, **changes):
         ({"settings": ["shots=[1, 'two']"]}, r"must be list \(its default is \[1, 2\]\)"),
         ({"settings": ["seed"]}, "write -p name=value"),
         ({"settings": ["profile=quik"]}, r"unknown profile 'quik'; did you mean 'quick'"),
-        (
-            {"profile": "fulll"},
-            r"unknown profile 'fulll'; did you mean 'full'\? \(known: quick, standard, full",
-        ),
+        ({"profile": "fulll"}, r"unknown profile 'fulll'; did you mean 'full'\? \(known: quick, standard, full"),
         ({"names": ["02_secnd"]}, r"unknown notebook '02_secnd'; did you mean '02_second'"),
         ({"names": ["07"]}, r"unknown notebook '07' \(known: 01_first, 02_second\)"),
         ({"run": "../elsewhere"}, "no valid run name"),
@@ -271,10 +262,7 @@ def test_force_runs_what_was_asked_for_and_equal_artifacts_spare_the_rest(book):
 
 
 def test_two_runners_do_not_share_a_run(book):
-    with (
-        storage.locked(book / "runs/quick/.lock"),
-        pytest.raises(notebooks.NotebookError, match="executed by another"),
-    ):
+    with storage.locked(book / "runs/quick/.lock"), pytest.raises(notebooks.NotebookError, match="executed by another"):
         runner.run_workbook(request_of(book), out=io.StringIO())
 
 

@@ -96,10 +96,7 @@ def test_kill_loses_the_pair_under_way_and_no_more(folder):
 
 @pytest.mark.parametrize(
     ("before", "after", "kind"),
-    [
-        ('+ seed, "gap"', '- seed, "gap"', "code"),
-        ('"images": 10', '"images": 20', "code, budget"),
-    ],
+    [('+ seed, "gap"', '- seed, "gap"', "code"), ('"images": 10', '"images": 20', "code, budget")],
 )
 def test_results_of_other_code_are_stale_and_never_mixed(folder, before, after, kind):
     studies.run("growth", folder=folder)
@@ -160,11 +157,7 @@ def test_restart_keeps_the_old_results_until_there_are_new_ones(folder):
     [
         ("growht", SOURCE, "unknown study 'growht'; did you mean 'growth'"),
         ("growth", SOURCE.replace("READS", "READ"), "growth.py lacks READS"),
-        (
-            "growth",
-            SOURCE.replace("percept.comparison", "percept.nothing"),
-            "no module named 'percept.noth",
-        ),
+        ("growth", SOURCE.replace("percept.comparison", "percept.nothing"), "no module named 'percept.noth"),
     ],
 )
 def test_what_is_no_study_is_refused(folder, name, source, message):

@@ -86,12 +86,7 @@ def _area_count(fit: list[_Facts], test: list[_Facts]) -> Blind:
     errors = np.abs(slope * np.array([facts.area for facts in test]) + offset - counts)
     trivial = np.abs(np.median([facts.things for facts in fit]) - counts).mean()
     return Blind(
-        "count",
-        "line through the covered area",
-        errors.mean(),
-        float(trivial),
-        "mean error, things (lower)",
-        errors,
+        "count", "line through the covered area", errors.mean(), float(trivial), "mean error, things (lower)", errors
     )
 
 
@@ -104,10 +99,5 @@ def _position_map(fit: list[_Facts], test: list[_Facts]) -> Blind:
     right = np.array([(facts.semantic == prior).mean() for facts in test])
     trivial = np.mean([(facts.semantic == commonest).mean() for facts in test])
     return Blind(
-        "semantic map",
-        "commonest class of the pixel",
-        right.mean(),
-        float(trivial),
-        "pixel accuracy (higher)",
-        right,
+        "semantic map", "commonest class of the pixel", right.mean(), float(trivial), "pixel accuracy (higher)", right
     )

@@ -11,14 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from percept.data.scenes.splits import (
-    actors,
-    backgrounds_of,
-    held_out_colour,
-    held_out_pose,
-    held_out_triple,
-    split_of,
-)
+from percept.data.scenes.splits import actors, backgrounds_of, held_out_colour, held_out_pose, held_out_triple, split_of
 from percept.data.scenes.vocabulary import (
     ANIMAL_ACTIVITIES,
     COLOURS,

@@ -12,18 +12,7 @@ from PIL import Image
 from percept.data.scenes.artwork import STYLES, Sprite, as_sprite, sprite
 from percept.data.scenes.layout import scene as scene_at
 from percept.data.scenes.vocabulary import BACKGROUNDS, STUFF, nouns
-from percept.data.scenes.world import (
-    CANONICAL,
-    FAR,
-    SKY,
-    Placed,
-    Scene,
-    Thing,
-    box_of,
-    draw_order,
-    instance_map,
-    place,
-)
+from percept.data.scenes.world import CANONICAL, FAR, SKY, Placed, Scene, Thing, box_of, draw_order, instance_map, place
 
 _TEXTURES = 4  # texture variants per background
 _MARK = "1F4A4"  # the "Zz" drawing over a sleeping animal
@@ -105,10 +94,7 @@ def _horizon_row(scene: Scene, size: int) -> int:
 def _paste(canvas: np.ndarray, placed: Placed) -> None:
     rows, columns, inner_rows, inner_columns = placed.window(canvas.shape[0])
     region = canvas[rows, columns]
-    keep, paint = (
-        placed.sprite.keep[inner_rows, inner_columns],
-        placed.sprite.paint[inner_rows, inner_columns],
-    )
+    keep, paint = (placed.sprite.keep[inner_rows, inner_columns], placed.sprite.paint[inner_rows, inner_columns])
     canvas[rows, columns] = (region * keep + paint) >> 8
 
 
@@ -152,10 +138,7 @@ def _paste_marks(canvas: np.ndarray, scene: Scene, position: int, placed: Placed
         _paste(canvas, Placed(_speed_lines(span, max(6, height)), left, placed.top))
     if thing.variant == "sleep":
         side = max(6, canvas.shape[0] // 7)
-        _paste(
-            canvas,
-            Placed(sprite(_MARK, style, side, side), placed.left + width // 2, placed.top - side * 2 // 3),
-        )
+        _paste(canvas, Placed(sprite(_MARK, style, side, side), placed.left + width // 2, placed.top - side * 2 // 3))
 
 
 def _draw_rope(canvas: np.ndarray, scene: Scene, style: str) -> None:

@@ -6,7 +6,7 @@ Each noun names one drawing of OpenMoji (CC BY-SA 4.0) and the drawing of the sa
 from dataclasses import dataclass
 from functools import cache
 
-_SINGLE = {"loaves": "loaf", "bunches": "bunch", "pairs": "pair"}
+_SINGLE = {"loaves": "loaf", "bunches": "bunch", "pairs": "pair", "slices": "slice"}
 
 
 @dataclass(frozen=True)
@@ -57,26 +57,26 @@ cow cows 牛 頭 1F404 1.15 an
 pig + 豚 頭 1F416 1 an
 sheep sheep 羊 頭 1F411 1 an
 elephant + 象 頭 1F418 1.2 an
-rabbit + うさぎ 羽 1F407 .9 an
-mouse mice ねずみ 匹 1F401 .85 an
-turtle + 亀 匹 1F422 .9 an
+rabbit + ウサギ 匹 1F407 .9 an
+mouse mice ネズミ 匹 1F401 .85 an
+turtle + カメ 匹 1F422 .9 an
 crocodile + ワニ 匹 1F40A 1.1 an
-monkey + 猿 匹 1F412 1 an
-tiger + 虎 頭 1F405 1.1 an
+monkey + サル 匹 1F412 1 an
+tiger + トラ 頭 1F405 1.1 an
 camel + ラクダ 頭 1F42A 1.15 an
 kangaroo + カンガルー 頭 1F998 1.1 an
 giraffe + キリン 頭 1F992 1.2 an
 duck + アヒル 羽 1F986 .9 an
-rooster + おんどり 羽 1F413 .9 an
+rooster + ニワトリ 羽 1F413 .9 an
 # winged animal
 penguin + ペンギン 羽 1F427 1 n
 bird + 小鳥 羽 1F426 .9 cfns
 owl + フクロウ 羽 1F989 .9 fns
-butterfly butterflies 蝶 匹 1F98B .85 cfns
-bee + 蜂 匹 1F41D .85 fns
+butterfly butterflies チョウ 匹 1F98B .85 cfns
+bee + ハチ 匹 1F41D .85 fns
 # sea animal
 fish fish 魚 匹 1F41F .9 cns
-whale + 鯨 頭 1F40B 1.15 n
+whale + クジラ 頭 1F40B 1.15 n
 dolphin + イルカ 頭 1F42C 1.05 n
 octopus octopuses タコ 匹 1F419 .9 n
 crab + カニ 匹 1F980 .85 ns
@@ -87,18 +87,18 @@ bicycle + 自転車 台 1F6B2 1.1 c
 motorcycle + オートバイ 台 1F3CD 1.1 c
 tractor + トラクター 台 1F69C 1.15 c
 fire_truck + 消防車 台 1F692 1.2 -
-train + 機関車 両 1F682 1.2 -
+locomotive + 機関車 両 1F682 1.2 -
 airplane + 飛行機 機 2708 1.2 cf
 helicopter + ヘリコプター 機 1F681 1.15 cf
 rocket + ロケット 機 1F680 1.1 f
 # food
 apple + りんご 個 1F34E .85 s
 banana + バナナ 本 1F34C .85 s
-pizza + ピザ 枚 1F355 .9 s
+pizza slices_of_pizza ピザ 切れ 1F355 .9 s
 hamburger + ハンバーガー 個 1F354 .9 s
-cake + ケーキ 個 1F382 .95 s
+cake + ケーキ 台 1F382 .95 s
 ice_cream + ソフトクリーム 個 1F366 .9 s
-bread loaves_of_bread 食パン 枚 1F35E .9 s
+bread loaves_of_bread 食パン 斤 1F35E .9 s
 carrot + にんじん 本 1F955 .85 s
 grapes bunches_of_grapes ぶどう 房 1F347 .9 s
 strawberry strawberries いちご 個 1F353 .85 s
@@ -134,9 +134,9 @@ pencil + 鉛筆 本 270F .9 cs
 # toy or instrument
 football + サッカーボール 個 26BD .85 s
 guitar + ギター 本 1F3B8 1.05 cs
-drum + 太鼓 個 1F941 .95 cs
+drum + 太鼓 台 1F941 .95 cs
 kite + 凧 枚 1FA81 .95 cfs
-teddy_bear + くまのぬいぐるみ 個 1F9F8 .95 s
+teddy_bear + くまのぬいぐるみ 体 1F9F8 .95 s
 gift + プレゼント 個 1F381 .9 cs
 balloon + 風船 個 1F388 .95 cfs
 # plant
@@ -229,14 +229,14 @@ PERSON_ACTIVITIES: tuple[Variant, ...] = (
     Variant("swim", "swimming", "泳いでいる", "1F3CA"),
     Variant("surf", "surfing", "サーフィンをしている", "1F3C4"),
     Variant("cycle", "riding a bike", "自転車に乗っている", "1F6B4"),
-    Variant("row", "rowing a boat", "ボートを漕いでいる", "1F6A3"),
+    Variant("row", "rowing a boat", "ボートをこいでいる", "1F6A3"),
     Variant("ski", "skiing", "スキーをしている", "26F7"),
     Variant("ride", "riding a horse", "馬に乗っている", "1F3C7"),
     Variant("lift", "lifting weights", "バーベルを持ち上げている", "1F3CB"),
     Variant("juggle", "juggling", "ジャグリングをしている", "1F939"),
     Variant("kneel", "kneeling", "ひざまずいている", "1F9CE"),
     Variant("golf", "playing golf", "ゴルフをしている", "1F3CC"),
-    Variant("meditate", "meditating", "座禅を組んでいる", "1F9D8"),
+    Variant("meditate", "meditating", "瞑想している", "1F9D8"),
     Variant("cartwheel", "doing a cartwheel", "側転をしている", "1F938"),
 )
 
@@ -248,7 +248,7 @@ FACES: tuple[Variant, ...] = (
     Variant("amazed", "amazed", "驚いた", "1F62E", "awe"),
     Variant("angry", "angry", "怒った", "1F620", "anger"),
     Variant("furious", "furious", "激怒した", "1F621", "anger"),
-    Variant("sick", "sick", "気分の悪そうな", "1F922", "disgust"),
+    Variant("sick", "sick", "気分が悪そうな", "1F922", "disgust"),
     Variant("screaming", "screaming", "叫んでいる", "1F631", "fear"),
     Variant("frightened", "frightened", "おびえた", "1F628", "fear"),
     Variant("sad", "sad", "悲しそうな", "1F614", "sadness"),
@@ -270,17 +270,17 @@ INTERACTIONS: dict[str, tuple[str, str, str, str]] = {
     "pull": ("pulls", "pulling", "を", "引っ張っている"),
     "carry": ("carries", "carrying", "を", "運んでいる"),
     "stand on": ("stands on", "standing on", "の上に", "立っている"),
-    "jump over": ("jumps over", "jumping over", "を", "跳び越えている"),
+    "jump over": ("jumps over", "jumping over", "を", "飛び越えている"),
 }
 
 # relation -> (English, Japanese between landmark and subject)
 SPATIAL: dict[str, tuple[str, str]] = {
     "left of": ("to the left of", "の左"),
     "right of": ("to the right of", "の右"),
-    "above": ("above", "の上の方"),
-    "below": ("below", "の下の方"),
+    "above": ("above", "より上"),
+    "below": ("below", "より下"),
     "in front of": ("in front of", "の手前"),
-    "behind": ("behind", "の後ろ"),
+    "behind": ("behind", "の奥"),
 }
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
@@ -347,7 +347,7 @@ BACKGROUNDS: tuple[Background, ...] = (
     ),
     Background(
         "sea",
-        "on the sea",
+        "on the water",
         "海の上",
         "sea",
         "sky",

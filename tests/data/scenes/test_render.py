@@ -69,12 +69,7 @@ def test_dense_truth_is_consistent(size):
         assert (dense.classes[1 : len(dense.labels) + 1] == dense.labels).all()
         for number, (left, top, right, bottom) in enumerate(dense.boxes.astype(int), 1):
             rows, columns = np.nonzero(dense.segments == number)
-            assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (
-                left,
-                top,
-                right,
-                bottom,
-            )
+            assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (left, top, right, bottom)
         for position, thing in enumerate(made.things):
             assert (dense.depth[dense.instances == position + 1] == np.float32(thing.depth)).all()
         void = dense.segments == 0
