@@ -30,7 +30,7 @@ def run(count: int = 2000, repeats: int = 3) -> list[dict[str, Any]]:
         {"name": "render, one process, cold", "value": cold, "unit": "scenes/s", "note": note},
         {"name": "render, one process", "value": warm, "unit": "scenes/s", "note": f"{note}, median of {repeats}"},
         {"name": "render, two processes", "value": shared, "unit": "scenes/s", "note": f"{note}, start-up counted"},
-        {"name": "layout and truth only", "value": layout, "unit": "scenes/s", "note": f"median of {repeats}"},
+        {"name": "layout only", "value": layout, "unit": "scenes/s", "note": f"median of {repeats}"},
     ]
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TITLES = {"en": "English prompts", "ja": "Japanese prompts"}
+SAME_SCENES = ("outlines only", "another artist", "grayscale", "blur")
 ImageSets = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
@@ -42,8 +43,9 @@ def scene_sets(per_noun: int, block: int = 0) -> ImageSets:
         block: 0 to 4; another block takes other scenes.
 
     Returns:
-        Name -> (uint8 ``[N, 64, 64, 3]``, class ids ``[N]``): seen drawings, unseen combinations and backgrounds, the
-        outlines alone, another artist's drawings, grayscale, blur. The last four show the scenes of the first.
+        Name -> (uint8 ``[N, 64, 64, 3]``, class ids ``[N]``): seen drawings; unseen backgrounds; unseen combinations,
+        with the seen ones of the same nouns as their reference; and the scenes of the first set again as outlines
+        alone, in another artist's drawings, gray, and blurred (`SAME_SCENES`).
     """
     splits = {
         "seen drawings": "test",
@@ -55,11 +57,17 @@ def scene_sets(per_noun: int, block: int = 0) -> ImageSets:
     }
     found = {name: (single.pictures(), single.labels) for name, single in chosen.items()}
     clean, labels = found["seen drawings"]
+    # Only nouns with colours and poses have unseen combinations: the fair reference has no others.
+    same = np.isin(labels, found["unseen combinations"][1])
+    found["seen combinations, same nouns"] = clean[same], labels[same]
     test = chosen["seen drawings"]
-    found["outlines only"] = test.pictures(style="line"), labels
-    found["another artist"] = test.pictures(style="twemoji"), labels
-    found["grayscale"] = scenes.grayscale(clean), labels
-    found["blur"] = shifts.blur(clean), labels
+    for name, shown in (
+        ("outlines only", test.pictures(style="line")),
+        ("another artist", test.pictures(style="twemoji")),
+        ("grayscale", scenes.grayscale(clean)),
+        ("blur", shifts.blur(clean)),
+    ):
+        found[name] = shown, labels
     return found
 
 
@@ -72,7 +80,7 @@ def naming(encoder: LanguageEncoder, image_sets: ImageSets) -> dict[str, pd.Data
         return shifts.accuracy_by_shift(
             lambda embedded, labels: zero_shot.zero_shot_accuracy(embedded, matrix, labels)["correct"],
             {name: (rows[name], labels) for name, (_, labels) in image_sets.items()},
-            paired=(),
+            paired=[name for name in image_sets if name in SAME_SCENES],
         )
 
     return {TITLES[language]: table(matrix) for language, matrix in weights.items()}

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from percept.data import inspection, realset
+from percept.data.images import open_image, read_folder
 from percept.data.scenes.sets import single_objects
 from percept.data.statistics import pixel_statistics, texture_statistics
 from percept.evaluation.few_shot import few_shot_curve, linear_probe
@@ -26,17 +28,19 @@ class Task(NamedTuple):
 
     Attributes:
         name: for tables.
-        images: per part uint8 ``[N, H, W, 3]``.
+        images: per part uint8 ``[N, H, W, 3]``, or a list of RGB images of any size if tiled.
         labels: per part int64 ``[N]``.
         tiled: read in 64 px tiles at native resolution, mean and maximum of the tiles' features pooled.
-        groups: of the test pictures, for results apart; "" for all others.
+        groups: of the test pictures, for results apart.
+        names: of the classes, where they have some.
     """
 
     name: str
-    images: Mapping[str, np.ndarray]
+    images: Mapping[str, Any]
     labels: Mapping[str, np.ndarray]
     tiled: bool = False
     groups: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -61,24 +65,33 @@ def scene_task(shots: int, tests: int, seed: int = 0) -> Task:
     return Task("scene objects", images, {part: chosen.labels for part, chosen in found.items()})
 
 
-def digit_task(train: int = 1097, test: int = 400, seed: int = 0) -> Task:
-    """Real handwritten digits (scikit-learn), 64 px; ``train`` and ``test`` pictures are drawn from their parts."""
-    sizes = {"train": train, "validate": 300, "test": test}
+def digit_task(train: int = 600, test: int = 300, seed: int = 0) -> Task:
+    """Real handwritten digits (scikit-learn), 8 px enlarged to 64.
+
+    Args:
+        train: pictures drawn from the 1,097 training digits.
+        test: pictures drawn from the 400 test digits.
+        seed: of both draws; draws of different seeds overlap.
+    """
+    sizes = {"train": train, "validate": min(300, train), "test": test}
     parts = {part: realset.digits(part, size=64) for part in PARTS}
-    rng = np.random.default_rng(seed)
-    rows = {part: rng.permutation(len(parts[part][1]))[: sizes[part]] for part in PARTS}
-    images = {part: parts[part][0][rows[part]] for part in PARTS}
-    return Task("handwritten digits", images, {part: parts[part][1][rows[part]] for part in PARTS})
+    return _drawn("handwritten digits", parts, sizes, seed)
 
 
 def texture_task(seed: int = 0) -> Task:
-    """Real photographs of brick, grass and gravel (scikit-image), 64 px crops that share no pixel between parts."""
-    parts = {part: realset.texture_crops(size=64, seed=seed, split=part) for part in PARTS}
-    return Task(
-        "texture photographs",
-        {part: images for part, (images, _) in parts.items()},
-        {part: labels for part, (_, labels) in parts.items()},
-    )
+    """Real photographs of brick, grass and gravel (scikit-image): 64 px crops, three quarters of those there are.
+
+    The parts share no pixel, but each class is one photograph. ``seed`` draws the crops; draws overlap.
+    """
+    parts = {part: realset.texture_crops(size=64, split=part) for part in PARTS}
+    return _drawn("texture photographs", parts, {part: 3 * len(parts[part][1]) // 4 for part in PARTS}, seed)
+
+
+def _drawn(name: str, parts: Mapping[str, Any], sizes: Mapping[str, int], seed: int) -> Task:
+    rng = np.random.default_rng(seed)
+    rows = {part: rng.permutation(len(parts[part][1]))[: sizes[part]] for part in PARTS}
+    images = {part: parts[part][0][rows[part]] for part in PARTS}
+    return Task(name, images, {part: parts[part][1][rows[part]] for part in PARTS})
 
 
 def textile_task(train: int = 50, calibrate: int = 50, test: int = 100, seed: int = 2025) -> Task:
@@ -95,6 +108,42 @@ def textile_task(train: int = 50, calibrate: int = 50, test: int = 100, seed: in
     images = {part: inspection.load_textiles(chosen.paths) for part, chosen in named.items()}
     labels = {part: chosen.labels for part, chosen in named.items()}
     return Task("textile inspection", images, labels, tiled=True, groups=tuple(named["test"].kinds))
+
+
+def folder_task(folder: str | Path, seed: int = 0, largest: int = 400, side: int = 512) -> Task:
+    """A user's own labelled folder (see `read_folder`), read in tiles at native resolution.
+
+    Args:
+        folder: class sub-folders, or a ``labels.csv`` with the columns file and label.
+        seed: of the split: half to train, a quarter to validate, a quarter to test, class by class.
+        largest: at most this many images are used, drawn by ``seed``.
+        side: of larger images, the middle ``side`` px are read, so that memory stays bounded.
+
+    Raises:
+        ValueError: no labels, fewer than two classes, or a class with fewer than four readable images.
+    """
+    own = read_folder(folder)
+    labelled = own.table["label"].notna().to_numpy() if "label" in own.table else np.zeros(len(own.paths), bool)
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(labelled))[:largest]
+    given = [str(own.table["label"].iloc[row]) for row in rows]
+    names = sorted(set(given))
+    labels = np.array([names.index(name) for name in given], np.int64)
+    counts = np.bincount(labels, minlength=1)
+    if len(names) < 2 or counts.min() < 4:
+        found = ", ".join(f"{name}: {count}" for name, count in zip(names, counts, strict=False)) or "no labels"
+        raise ValueError(f"{folder} needs two classes or more with four readable images each; it has {found}")
+    before = np.empty(len(rows))  # share of its class that comes before an image
+    before[np.argsort(labels, kind="stable")] = np.concatenate([np.arange(count) / count for count in counts])
+    kept = {"train": before < 0.5, "validate": (before >= 0.5) & (before < 0.75), "test": before >= 0.75}
+    images = {part: [_middle(open_image(own.paths[row]), side) for row in rows[keep]] for part, keep in kept.items()}
+    parts = {part: labels[keep] for part, keep in kept.items()}
+    return Task(Path(folder).name, images, parts, tiled=True, names=tuple(names))
+
+
+def _middle(image: Image.Image, side: int) -> Image.Image:
+    width, height = image.size
+    left, top = max((width - side) // 2, 0), max((height - side) // 2, 0)
+    return image.crop((left, top, left + min(width, side), top + min(height, side)))
 
 
 def describers(folder: str | Path, encoder: str = "percept-tiny", device: str = "auto") -> dict[str, Describe]:
@@ -127,7 +176,7 @@ def describers(folder: str | Path, encoder: str = "percept-tiny", device: str = 
 def describe_task(task: Task, describe: Describe) -> dict[str, np.ndarray]:
     """Features of every part, scaled to mean 0 and deviation 1 on the training part (statistics have units)."""
 
-    def features(images: np.ndarray) -> np.ndarray:
+    def features(images: Any) -> np.ndarray:
         return inspection.pooled_tile_features(describe, images) if task.tiled else describe(images)
 
     found = {part: np.asarray(features(task.images[part]), np.float64) for part in PARTS}

@@ -1,8 +1,8 @@
 """Captions of a scene, in English and Japanese, from a small grammar over its truth.
 
-A caption names only things that can be seen (``Scene.named``), says "the dog" and gives numbers only where no
-half-hidden dog could be counted too, and says "on the grass" only of what stands there. A plain list may leave out a thing of a
-named kind that is mostly hidden.
+A caption names only things that can be seen (``Scene.named``). It says "the dog", and gives numbers, only where no
+half-hidden dog could be counted too, and it says "on the grass" only of what stands there. A plain list may leave out a
+thing of a named kind that is mostly hidden.
 """
 
 from percept.data.scenes.vocabulary import (

@@ -14,7 +14,7 @@ from percept.data.scenes.world import CANONICAL, Scene, zoom
 LANGUAGES = ("en", "ja")
 
 
-_CLOSE = 1 << 40  # seed of the draws that choose windows, apart from the worlds' own seeds
+_WINDOWS, _CHOICES = 1 << 40, 1 << 41  # seeds of the draws about close-ups, apart from the worlds' own
 
 
 def close_up(made: Scene, widest: float = 2.2) -> Scene:
@@ -29,7 +29,7 @@ def close_up(made: Scene, widest: float = 2.2) -> Scene:
     """
     if not made.named:
         return made
-    dice = Dice(made.seed + _CLOSE, made.index)
+    dice = Dice(made.seed + _WINDOWS, made.index)
     left, top, right, bottom = (edge / CANONICAL for edge in made.visibility[dice.choice(made.named)][1])
     side = min(max(right - left, bottom - top) * dice.between(1.1, widest), 1.0)
     return zoom(made, dice.between(right - side, left), dice.between(bottom - side, top), side)
@@ -66,6 +66,13 @@ class ScenePairs:
         self._pictures = np.empty((len(self.indices), size, size, 3), np.uint8)
         self._captions: list[dict[str, list[str]] | None] = [None] * len(self.indices)
 
+    @property
+    def identity(self) -> str:
+        """What a resumed training must find unchanged."""
+        ends = f"{self.indices[0]}-{self.indices[-1]}" if self.indices else "none"
+        settings = f"{self.size} px, {'+'.join(self.languages)} {self.japanese}, close {self.close_ups} {self.widest}"
+        return f"scenes {len(self.indices)} {ends}, seed {self.seed}, {settings}"
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -82,7 +89,7 @@ class ScenePairs:
         known = self._captions[row]
         if known is None:
             made = scene(self.indices[row], self.seed)
-            if Dice(self.seed + _CLOSE, made.index + 1).unit() < self.close_ups:
+            if Dice(self.seed + _CHOICES, made.index).unit() < self.close_ups:
                 made = close_up(made, self.widest)
             self._pictures[row] = picture(made, self.size)
             known = {language: made.captions(language) for language in self.languages}
