@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from percept.evaluation.arrays import matrix
-from percept.evaluation.linear import Data, best_c, fit_probe, fit_softmax, labelled, sweep_c
+from percept.evaluation.linear import best_c, fit_probe, labelled, sweep_c
 from percept.evaluation.statistics import crossed_interval
 from percept.evaluation.zero_shot import mean_per_class
+
+MAX_ITER = 300  # of the many small fits of a curve
 
 
 def linear_probe(
@@ -94,13 +95,6 @@ def few_shot_draws(labels: Any, shots: Sequence[int], draws: int, seed: int = 0)
     return chosen
 
 
-def _predict(train: Data, test_x: np.ndarray, c: float, max_iter: int, text: np.ndarray | None) -> np.ndarray:
-    if text is None:
-        return np.asarray(fit_probe(train, c, max_iter)[0].predict(test_x))
-    weights, bias = fit_softmax(*train, text.shape[0], c, train[0] @ text.T, max_iter)
-    return np.asarray((test_x @ (weights + text).T + bias).argmax(axis=1))
-
-
 def few_shot_curve(
     train_x: Any,
     train_y: Any,
@@ -113,9 +107,6 @@ def few_shot_curve(
     draws: int = 3,
     seed: int = 0,
     grid: Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1000.0),
-    text_weights: Any = None,
-    logit_scale: float = 100.0,
-    max_iter: int = 300,
 ) -> dict[str, Any]:
     """Accuracy of a linear probe against labelled images per class, over several shared draws.
 
@@ -127,9 +118,6 @@ def few_shot_curve(
         train_x, train_y: the pool that shots are drawn from.  val_x, val_y: for C.  test_x, test_y: scored.
         shots, draws, seed: see `few_shot_draws`; equal values give every encoder the same images.
         grid: values of C to try.
-        text_weights: [C, D] class weights; then the probe starts from zero-shot (see `fit_softmax`) and
-            features must be the unit rows that the weights were made for.
-        logit_scale: factor on the text logits (the encoder's own; 100 in CLIP).
 
     Returns:
         dict with `shots` (list), `accuracy` (float [draws, shots]), `interval` (list of Interval over draws
@@ -141,18 +129,16 @@ def few_shot_curve(
         labelled(val_x, val_y, "val"),
         labelled(test_x, test_y, "test"),
     )
-    text = None if text_weights is None else matrix(text_weights, "text_weights").astype(np.float64) * logit_scale
     chosen = few_shot_draws(pool[1], shots, draws, seed)
     correct = np.zeros((draws, len(shots), test[1].size), dtype=bool)
     kept = []
     for column, k in enumerate(shots):
         first = pool[0][chosen[0][k]], pool[1][chosen[0][k]]
-        tried = {c: float(np.mean(_predict(first, val[0], c, max_iter, text) == val[1])) for c in sorted(grid)}
-        kept.append(best_c(tried))
+        kept.append(best_c({c: float(fit_probe(first, c, MAX_ITER)[0].score(*val)) for c in sorted(grid)}))
         for draw in range(draws):
             rows = chosen[draw][k]
-            train = pool[0][rows], pool[1][rows]
-            correct[draw, column] = _predict(train, test[0], kept[-1], max_iter, text) == test[1]
+            model, _ = fit_probe((pool[0][rows], pool[1][rows]), kept[-1], MAX_ITER)
+            correct[draw, column] = model.predict(test[0]) == test[1]
     return {
         "shots": list(shots),
         "accuracy": correct.mean(axis=2),

@@ -1,4 +1,4 @@
-"""Linear classifiers on frozen features: the published sweep over C, and a probe that starts from text.
+"""Linear classifiers on frozen features: one fit, and the published sweep over C.
 
 Shapes: N items, D feature width. C is scikit-learn's inverse penalty strength.
 """
@@ -89,44 +89,3 @@ def best_c(found: dict[float, float]) -> float:
     """Return the C with the highest validation accuracy; among equal ones the smallest (simplest model)."""
     top = max(found.values())
     return min(c for c, accuracy in found.items() if accuracy == top)
-
-
-def fit_softmax(
-    x: Any, y: Any, classes: int, C: float, offset: Any = 0.0, max_iter: int = 1000
-) -> tuple[np.ndarray, np.ndarray]:
-    """Softmax regression W, b on top of fixed logits: min 0.5 |W|^2 + C * sum of cross-entropies.
-
-    With `offset` the zero-shot logits this is the text-initialised probe: the penalty pulls towards the text
-    classifier instead of towards zero, so C -> 0 gives zero-shot back. (Only *starting* L-BFGS at the text
-    weights would change nothing: the problem is convex.)
-
-    Args:
-        x: [N, D].  y: int [N] in 0..C-1.  classes: number of classes.  C: inverse strength of the penalty.
-        offset: [N, classes] fixed logits, or 0.
-
-    Returns:
-        (W [classes, D], b [classes]), float64; the bias is not penalised.
-    """
-    from scipy.optimize import minimize
-    from scipy.special import logsumexp
-
-    features, labels = labelled(x, y, "x")
-    count, width = features.shape
-    truth = np.eye(classes)[labels]
-    bias_start = classes * width
-
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights, bias = flat[:bias_start].reshape(classes, width), flat[bias_start:]
-        logits = features @ weights.T + bias + offset
-        log_p = logits - logsumexp(logits, axis=1, keepdims=True)
-        error = (np.exp(log_p) - truth) / count
-        # Divided by C * count, so that the stopping rule means the same for every C.
-        value = -(log_p * truth).sum() / count + 0.5 * (weights**2).sum() / (C * count)
-        slope = error.T @ features + weights / (C * count)
-        return float(value), np.concatenate([slope.ravel(), error.sum(axis=0)])
-
-    start = np.zeros(bias_start + classes)
-    options = {"maxiter": max_iter, "gtol": 1e-5}
-    with _threads(features):
-        flat = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
-    return flat[:bias_start].reshape(classes, width), flat[bias_start:]

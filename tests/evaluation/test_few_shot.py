@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from percept.evaluation.few_shot import few_shot_curve, few_shot_draws, linear_probe
-from percept.evaluation.linear import best_c, fit_softmax, sweep_c
+from percept.evaluation.linear import best_c, sweep_c
 
 
 def blobs(per_class=30, classes=4, width=10, spread=1.6, seed=0):
@@ -59,20 +59,6 @@ def test_probe_on_shuffled_labels_is_at_chance():
     assert linear_probe(*TRAIN, *VAL, *TEST, C=0.1)["acc1"] > 0.5
 
 
-def test_softmax_fit_equals_scikit_learn():
-    weights, bias = fit_softmax(*TRAIN, 4, C=0.5)
-    reference = LogisticRegression(C=0.5, max_iter=2000, tol=1e-8).fit(*TRAIN)
-    ours = TEST[0] @ weights.T + bias
-    theirs = reference.decision_function(TEST[0])
-    np.testing.assert_allclose(ours - ours.mean(1, keepdims=True), theirs - theirs.mean(1, keepdims=True), atol=2e-3)
-
-
-def test_text_offset_gives_zero_shot_back_as_the_penalty_grows():
-    text = np.random.default_rng(3).normal(size=(4, 10))
-    weights, _ = fit_softmax(*TRAIN, 4, C=1e-9, offset=TRAIN[0] @ text.T)
-    assert np.abs(weights).max() < 1e-6
-
-
 def test_draws_are_nested_shared_and_balanced():
     draws = few_shot_draws(TRAIN[1], (1, 2, 8), draws=3, seed=5)
     again = few_shot_draws(TRAIN[1], (1, 2, 8), draws=3, seed=5)
@@ -95,14 +81,3 @@ def test_curve_rises_is_reproducible_and_has_intervals():
     assert curve["interval"][0].value == pytest.approx(curve["accuracy"][:, 0].mean())
     assert curve["interval"][0].low < curve["interval"][0].value < curve["interval"][0].high
     assert set(curve["C"]) <= {0.01, 1.0}
-
-
-def test_good_text_weights_help_most_when_labels_are_few():
-    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x, _ in (TRAIN, VAL, TEST)]
-    text = np.random.default_rng(99).normal(size=(4, 10))
-    text /= np.linalg.norm(text, axis=1, keepdims=True)
-    data = (unit[0], TRAIN[1], unit[1], VAL[1], unit[2], TEST[1])
-    options = {"shots": (1,), "draws": 4, "grid": (1e-4, 0.01, 1.0)}
-    plain = few_shot_curve(*data, **options)["accuracy"].mean()
-    started = few_shot_curve(*data, text_weights=text, logit_scale=10.0, **options)["accuracy"].mean()
-    assert started > plain + 0.05
