@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def number(value: Any, digits: int = 2) -> str:
+def number(value: Any) -> str:
     """Write a number, or an Interval as "value (low to high)".
 
     Example:
@@ -12,8 +12,8 @@ def number(value: Any, digits: int = 2) -> str:
         '0.50 (0.40 to 0.60)'
     """
     if isinstance(value, tuple):
-        return f"{value[0]:.{digits}f} ({value[1]:.{digits}f} to {value[2]:.{digits}f})"
-    return f"{float(value):.{digits}f}"
+        return f"{value[0]:.2f} ({value[1]:.2f} to {value[2]:.2f})"
+    return f"{float(value):.2f}"
 
 
 def describe_values(title: str, values: Mapping[str, Any], chance: float | None = None) -> str:
@@ -46,14 +46,3 @@ def describe_series(title: str, series: Mapping[str, tuple[Sequence[float], Sequ
         ends = f"from {number(y[0])} at {x[0]:g} to {number(y[-1])} at {x[-1]:g}"
         parts.append(f"{name}: {ends}, highest {number(y[top])} at {x[top]:g}")
     return f"{title}. {'; '.join(parts)}."
-
-
-def describe_images(title: str, captions: Sequence[str], shown: int = 6) -> str:
-    """Alt text of a picture grid: how many, and the first captions.
-
-    Example:
-        >>> describe_images("Scenes", ["a cat", "a dog"])
-        'Scenes: 2 images. a cat; a dog.'
-    """
-    more = f"; and {len(captions) - shown} more" if len(captions) > shown else ""
-    return f"{title}: {len(captions)} images. {'; '.join(captions[:shown])}{more}."

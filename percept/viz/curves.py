@@ -15,26 +15,21 @@ def few_shot_figure(
     curves: Mapping[str, Mapping[str, Any]],
     *,
     zero_shot: Mapping[str, Any] | None = None,
-    full_data: Mapping[str, Any] | None = None,
     chance: float | None = None,
     title: str = "Few-shot probes",
     note: str = "band: 95 % interval over draws and test items",
-    xlabel: str = "labelled images per class",
-    ylabel: str = "accuracy",
 ) -> "Figure":
     """Accuracy against shots with bands; zero-shot at 0 shots with its level drawn through.
 
     Args:
         curves: {name: result of `few_shot_curve`} (`shots`, `interval`).
         zero_shot: {name: number or Interval}; equal names share a colour with their curve.
-        full_data: {name: number or Interval} of a probe on all labels, drawn at the right end.
     """
-    zero, full = dict(zero_shot or {}), dict(full_data or {})
-    names = list(dict.fromkeys([*curves, *zero, *full]))
+    zero = dict(zero_shot or {})
+    names = list(dict.fromkeys([*curves, *zero]))
     look = {name: (c, MARKERS[i]) for i, (name, c) in enumerate(zip(names, colors(len(names)), strict=True))}
     shots = sorted({shot for curve in curves.values() for shot in curve["shots"]})
     place = {**({0: 0.0} if zero else {}), **{shot: 1 + np.log2(shot) for shot in shots}}
-    end = max(place.values()) + 1
     figure = new_figure(7, 4.4)
     axes = figure.subplots()
     for name, curve in curves.items():
@@ -47,14 +42,10 @@ def few_shot_figure(
         color, marker = look[name]
         axes.plot(0, number_of(value), marker=marker, ms=9, ls="", color=color, mec="black", label=f"{name}: zero-shot")
         axes.axhline(number_of(value), color=color, ls="--", lw=1)
-    for name, value in full.items():
-        color, marker = look[name]
-        axes.plot(end, number_of(value), marker=marker, ls="", color=color, mfc="white", mew=1.6)
     if chance is not None:
         axes.axhline(chance, color=GRAY, ls=":", lw=1.5, label="chance")
-    ticks, labels = list(place.values()), [str(shot) for shot in place]
-    axes.set_xticks([*ticks, end] if full else ticks, [*labels, "all"] if full else labels)
-    axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.02))
+    axes.set_xticks(list(place.values()), [str(shot) for shot in place])
+    axes.set(xlabel="labelled images per class", ylabel="accuracy", ylim=(0, 1.02))
     head(axes, title, note)
     legend(figure, axes, len(axes.get_legend_handles_labels()[0]))
     return figure
@@ -66,10 +57,6 @@ def training_curves(
     *,
     chance: float | None = None,
     title: str = "Learning from sentences",
-    note: str = "",
-    xlabel: str = "image-text pairs seen",
-    loss_label: str = "training loss",
-    ylabel: str = "held-out accuracy",
 ) -> "Figure":
     """Left the training loss (raw and smoothed), right held-out measures, both against images seen.
 
@@ -85,17 +72,17 @@ def training_curves(
     smooth = (np.convolve(raw, window) / np.convolve(np.ones(len(raw)), window))[: len(raw)]
     left.plot(seen, raw, color="0.75", lw=0.8)
     left.plot(seen, smooth, color="black", lw=1.6)
-    left.set(xlabel=xlabel, ylabel=loss_label)
+    left.set(xlabel="image-text pairs seen", ylabel="training loss")
     for index, ((name, (x, y)), color) in enumerate(zip(measures.items(), colors(len(measures)), strict=True)):
         right.plot(x, y, DASHES[index % 4], marker=MARKERS[index], color=color, label=name)
     if chance is not None:
         right.axhline(chance, color=GRAY, ls=":", lw=1.5, label="chance")
-    right.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.02))
+    right.set(xlabel="image-text pairs seen", ylabel="held-out accuracy", ylim=(0, 1.02))
     for axes in (left, right):
         axes.ticklabel_format(axis="x", style="plain")
         axes.xaxis.set_major_locator(_few_ticks())
         axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
-    head(left, title, note)
+    head(left, title)
     legend(figure, right, len(measures) + (chance is not None))
     return figure
 

@@ -22,8 +22,6 @@ def accuracy_bars(
     title: str,
     note: str = "95 % interval over items",
     chance: float | Mapping[str, float] | None = None,
-    xlabel: str = "accuracy",
-    chance_label: str = "chance",
 ) -> "Figure":
     """Horizontal bars with intervals: one group per task, one bar per encoder, chance as a dashed line.
 
@@ -52,8 +50,8 @@ def accuracy_bars(
         if task in levels:
             ends = [levels[task]] * 2, [row - 0.46, row + 0.46]
             axes.plot(*ends, color="white", lw=3)
-            axes.plot(*ends, "--", color="black", lw=1.3, label=None if task != next(iter(levels)) else chance_label)
-    axes.set(yticks=range(len(tasks)), yticklabels=tasks, xlabel=xlabel, xlim=(0, max(largest * 1.12, 0.05)))
+            axes.plot(*ends, "--", color="black", lw=1.3, label=None if task != next(iter(levels)) else "chance")
+    axes.set(yticks=range(len(tasks)), yticklabels=tasks, xlabel="accuracy", xlim=(0, max(largest * 1.12, 0.05)))
     axes.set_ylim(len(tasks) - 0.45, -0.55)
     head(axes, title, note)
     legend(figure, axes, len(encoders) + (chance is not None))
@@ -61,12 +59,7 @@ def accuracy_bars(
 
 
 def shift_plot(
-    tables: Mapping[str, "pd.DataFrame"],
-    *,
-    title: str = "Accuracy under shift",
-    note: str = "95 % bootstrap interval over items",
-    chance: float | None = None,
-    xlabel: str = "accuracy",
+    tables: Mapping[str, "pd.DataFrame"], *, title: str = "Accuracy under shift", chance: float | None = None
 ) -> "Figure":
     """One row per shift, one point with its interval per encoder; a thin line marks the unshifted value.
 
@@ -86,21 +79,14 @@ def shift_plot(
         axes.axvline(chance, color=GRAY, ls=":", lw=1.5, label="chance")
     for row in range(1, len(names)):
         axes.axhline(row - 0.5, color="0.9", lw=0.8, zorder=0)
-    axes.set(yticks=range(len(names)), yticklabels=names, xlabel=xlabel, xlim=(0, 1.02))
+    axes.set(yticks=range(len(names)), yticklabels=names, xlabel="accuracy", xlim=(0, 1.02))
     axes.set_ylim(len(names) - 0.4, -0.6)
-    head(axes, title, note)
+    head(axes, title, "95 % bootstrap interval over items")
     legend(figure, axes, len(tables) + (chance is not None))
     return figure
 
 
-def prompt_spread_plot(
-    spreads: Mapping[str, Mapping[str, Any]],
-    *,
-    title: str = "How much does the wording matter?",
-    note: str = "circles: one template each; diamond: ensemble with 95 % Wilson interval",
-    chance: float | None = None,
-    xlabel: str = "zero-shot accuracy",
-) -> "Figure":
+def prompt_spread_plot(spreads: Mapping[str, Mapping[str, Any]], *, chance: float | None = None) -> "Figure":
     """Strip of single-template accuracies, the ensemble as a diamond below, best and worst template in words.
 
     Args:
@@ -125,37 +111,32 @@ def prompt_spread_plot(
         axes.axvline(chance, color=GRAY, ls=":", lw=1.5, label="chance")
     room = max(0.02, 0.15 * (max(values) - min(values)))
     low = min(values) - room if chance is None else min(chance, min(values)) - 0.02
-    axes.set(yticks=range(len(spreads)), yticklabels=list(spreads), xlabel=xlabel)
+    axes.set(yticks=range(len(spreads)), yticklabels=list(spreads), xlabel="zero-shot accuracy")
     axes.set(xlim=(max(0.0, low), min(1.02, max(values) + room)))
     axes.set_ylim(len(spreads) - 0.55, -0.6)
     for row in range(1, len(spreads)):
         axes.axhline(row - 0.58, color="0.9", lw=0.8, zorder=0)
-    head(axes, title, note)
+    note = "circles: one template each; diamond: ensemble with 95 % Wilson interval"
+    head(axes, "How much does the wording matter?", note)
     legend(figure, axes, int(chance is not None))
     return figure
 
 
 def most_confused(
-    labels: Any,
-    predictions: Any,
-    names: Sequence[str],
-    *,
-    top: int = 10,
-    title: str = "Most frequent mistakes",
-    note: str = "",
-    xlabel: str = "share of the images of the true class",
+    labels: Any, predictions: Any, names: Sequence[str], *, title: str = "Most frequent mistakes"
 ) -> "Figure":
-    """The `top` confusions "true taken for predicted" as bars, with counts at the bar ends."""
+    """The ten commonest confusions "true taken for predicted" as bars, with counts at the bar ends."""
     from percept.evaluation.zero_shot import confused_pairs
 
-    pairs = confused_pairs(labels, predictions, top)
+    pairs = confused_pairs(labels, predictions, 10)
     figure = new_figure(7, 1.3 + 0.3 * max(1, len(pairs)))
     axes = figure.subplots()
     shares = [pair["share"] for pair in pairs]
     texts = [f"{names[pair['true']]} → {names[pair['predicted']]}" for pair in pairs]
     bars = axes.barh(range(len(pairs)), shares, color=colors(1)[0])
     axes.bar_label(bars, [f"{pair['count']} of {pair['of']}" for pair in pairs], padding=4, fontsize="small")
-    axes.set(yticks=range(len(pairs)), yticklabels=texts, xlabel=xlabel, xlim=(0, max([*shares, 0.05]) * 1.2))
+    axes.set(yticks=range(len(pairs)), yticklabels=texts, xlim=(0, max([*shares, 0.05]) * 1.2))
+    axes.set_xlabel("share of the images of the true class")
     axes.invert_yaxis()
-    head(axes, title, note or f"n = {len(np.asarray(labels))} images; true class → answer given")
+    head(axes, title, f"n = {len(np.asarray(labels))} images; true class → answer given")
     return figure

@@ -1,4 +1,4 @@
-"""Figures that show images: grids with captions, retrieval examples, similarity maps."""
+"""Figures that show images: grids with captions, retrieval examples."""
 
 from collections.abc import Sequence
 from textwrap import wrap
@@ -40,12 +40,12 @@ def wrap_text(text: str, width: int, lines: int = 0) -> str:
     return "\n".join(rows)
 
 
-def _show(axes: "Axes", image: Any, frame: Any = None, line: float = 2.5) -> None:
+def _show(axes: "Axes", image: Any, frame: Any = None) -> None:
     array = np.asarray(image)
     axes.imshow(array, cmap="gray" if array.ndim == 2 else None, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
-        spine.set(visible=frame is not None, color=frame or GRAY, linewidth=line)
+        spine.set(visible=frame is not None, color=frame or GRAY, linewidth=2.5)
 
 
 def image_grid(
@@ -83,29 +83,23 @@ def image_grid(
 
 
 def retrieval_examples(
-    queries: Sequence[str],
-    images: Sequence[Any],
-    ranking: Any,
-    relevant: Any,
-    *,
-    title: str = "",
-    right: str = "right",
-    wrong: str = "wrong",
-    cell: float = 1.15,
+    queries: Sequence[str], images: Sequence[Any], ranking: Any, relevant: Any, *, title: str = ""
 ) -> "Figure":
     """One row per text query: the sentence, then its best images, each marked right or wrong.
+
+    The mark is a word, a sign, a frame style and a colour.
 
     Args:
         queries: Q sentences.
         images: all gallery images, indexed by `ranking`.
         ranking: int [Q, K] gallery indices, best first.
         relevant: bool [Q, K], whether each shown image is right.
-        right, wrong: words under the images (the mark is a word, a sign, a frame style and a colour).
     """
     order, truth = np.asarray(ranking), np.asarray(relevant, dtype=bool)
     if order.ndim != 2 or order.shape != truth.shape or len(queries) != order.shape[0]:
         raise ValueError(f"need {len(queries)} rows in ranking {order.shape} and relevant {truth.shape}")
     rows, columns = order.shape
+    cell = 1.15  # inches
     figure = new_figure(2.1 + columns * (cell + 0.1), rows * (cell + 0.3) + (0.4 if title else 0))
     grid = figure.subplots(rows, columns + 1, squeeze=False, width_ratios=[2.0 / cell, *[1.0] * columns])
     for row, query in enumerate(queries):
@@ -117,60 +111,8 @@ def retrieval_examples(
             _show(axes, images[order[row, column]], RIGHT if good else WRONG)
             for spine in axes.spines.values():
                 spine.set_linestyle("-" if good else (0, (2, 1.5)))
-            mark = f"{column + 1}. {'○ ' + right if good else '× ' + wrong}"
+            mark = f"{column + 1}. {'○ right' if good else '× wrong'}"
             axes.set_xlabel(mark, fontsize=8.5, color=RIGHT if good else WRONG, labelpad=3)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize="large")
-    return figure
-
-
-def similarity_map(
-    similarity: Any,
-    texts: Sequence[str],
-    images: Sequence[Any] | None = None,
-    *,
-    matches: Any = None,
-    title: str = "Similarity of sentences and images",
-    label: str = "cosine similarity",
-) -> "Figure":
-    """Heat map of texts (rows) by images (columns) with values, thumbnails above, matches framed.
-
-    Args:
-        similarity: [T, I] at most about 12 x 12, so that the numbers can be read.
-        images: I thumbnails drawn above their columns.
-        matches: bool [T, I], the pairs that belong together.
-    """
-    import seaborn as sns
-
-    scores = np.asarray(similarity, dtype=float)
-    if scores.shape[0] != len(texts):
-        raise ValueError(f"{len(texts)} texts for {scores.shape[0]} rows of similarity")
-    rows, columns = scores.shape
-    figure = new_figure(3.4 + 0.62 * columns, 1.0 + 0.5 * rows + (0.62 if images is not None else 0))
-    axes = figure.subplots()
-    sns.heatmap(
-        scores,
-        ax=axes,
-        cmap="cividis",
-        annot=True,
-        fmt=".2f",
-        annot_kws={"fontsize": 8.5},
-        linewidths=0.5,
-        cbar_kws={"label": label, "shrink": 0.8},
-        xticklabels=False,
-        yticklabels=False,
-    )
-    axes.set_yticks(np.arange(rows) + 0.5, [wrap_text(text, 34, 2) for text in texts], rotation=0, fontsize=9)
-    if matches is not None:
-        from matplotlib.patches import Rectangle
-
-        for row, column in np.argwhere(np.asarray(matches, dtype=bool)):
-            axes.add_patch(Rectangle((column, row), 1, 1, fill=False, ec="white", lw=3))
-            axes.add_patch(Rectangle((column, row), 1, 1, fill=False, ec="black", lw=1.2, ls="--"))
-    for column, image in enumerate(images if images is not None else []):
-        thumb = axes.inset_axes((column / columns + 0.05 / columns, 1.01, 0.9 / columns, 1.1 / rows))
-        _show(thumb, image)
-        thumb.set_anchor("S")
-    axes.tick_params(length=0)
-    axes.set_title(title, pad=8)
     return figure

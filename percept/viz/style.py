@@ -76,7 +76,7 @@ def colors(count: int) -> list[tuple[float, float, float]]:
     return [tuple(palette[index]) for index in (0, 1, 2, 4, 3, 5, 6, 9)][:count]
 
 
-def head(axes: "Axes", title: str, note: str) -> None:
+def head(axes: "Axes", title: str, note: str = "") -> None:
     """Write the title and, between it and the axes, the small note line."""
     axes.set_title(title, fontweight="normal", pad=22 if note else 8)
     if note:

@@ -41,7 +41,7 @@ ALL = {
         chance=0.1,
     ),
     "shots": lambda: curves.few_shot_figure(
-        {"tiny": CURVE}, zero_shot={"tiny": interval(0.5)}, full_data={"tiny": 0.9}, chance=0.1, title="少数例"
+        {"tiny": CURVE}, zero_shot={"tiny": interval(0.5)}, chance=0.1, title="少数例"
     ),
     "training": lambda: curves.training_curves(
         (np.arange(50) * 64, np.linspace(4, 1, 50)), {"日本語": ([0, 3000], [0.1, 0.6])}, chance=0.1, title="学習"
@@ -51,9 +51,8 @@ ALL = {
     "confused": lambda: figures.most_confused([0, 0, 1, 1], [1, 0, 0, 1], ["犬", "猫"]),
     "grid": lambda: pictures.image_grid(IMAGES, [f"a dog\n{JA}"] * 6, columns=4, title=JA),
     "retrieval": lambda: pictures.retrieval_examples(
-        [JA, "a dog"], IMAGES, [[0, 1, 2], [3, 4, 5]], [[True, False, False], [False, True, False]], right="正解"
+        [JA, "a dog"], IMAGES, [[0, 1, 2], [3, 4, 5]], [[True, False, False], [False, True, False]]
     ),
-    "similarity": lambda: pictures.similarity_map(np.eye(2, 3), [JA, "a cat"], IMAGES[:3], matches=np.eye(2, 3) > 0),
 }
 
 
@@ -164,4 +163,3 @@ def test_alt_texts_hold_the_numbers():
     assert text == "正解率. tiny: 0.60 (0.55 to 0.65); other: 0.40. Chance: 0.10."
     series = alt.describe_series("Curve", {"probe": ([1, 2], [0.2, 0.1])})
     assert "highest 0.20 at 1" in series
-    assert alt.describe_images("Grid", ["a"] * 8).endswith("and 2 more.")
