@@ -1,12 +1,14 @@
 """Embeddings kept on disk, so that no picture is embedded twice by the same encoder.
 
 One SQLite file per encoder and kind of feature. The key of a row is the picture's content, never its name,
-so renamed, copied or re-read files are found again and a changed file is not.
+so renamed, copied or re-read files are found again and a changed file is not. The name of a file also holds a
+hash of this folder's code: rows that older code computed are never taken for those of the present one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import sqlite3
 import warnings
@@ -67,7 +69,8 @@ class EmbeddingCache:
         places: dict[bytes, int] = {}
         for index, key in enumerate(keys):
             places.setdefault(key, index)
-        store = _Store(self.folder / f"{encoder.fingerprint[:32]}-{encoder.precision}-{kind}.sqlite")
+        name = f"{encoder.fingerprint[:32]}-{code_version()}-{encoder.precision}-{kind}.sqlite"
+        store = _Store(self.folder / name)
         rows = store.read(list(places))
         missing = [key for key in places if key not in rows]
         self.hits += len(keys) - len(missing)
@@ -81,6 +84,20 @@ class EmbeddingCache:
             store.write(fresh)
             rows |= fresh
         return torch.from_numpy(np.stack([rows[key] for key in keys]))
+
+
+@functools.cache
+def code_version() -> str:
+    """Return 8 hex digits over the sources of `percept.models`, which turn a picture into a row."""
+    return source_hash(Path(__file__).parent)
+
+
+def source_hash(folder: Path) -> str:
+    """Return 8 hex digits over the names and contents of the Python files directly in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:8]
 
 
 def content_key(image: Image.Image | np.ndarray) -> bytes:

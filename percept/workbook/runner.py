@@ -23,7 +23,7 @@ from percept.workbook.notebooks import Notebook, NotebookError
 
 # What a finished notebook leaves that no other notebook may depend on.
 _NOT_INPUTS = (
-    "state.json", "timing.json", "env.json", "executed.ipynb", "executed.html", "metrics.jsonl", PARTIAL
+    "state.json", "timing.json", "env.json", "executed.ipynb", "executed.html", "metrics.jsonl", "cache", PARTIAL
 )  # fmt: skip
 _HEARTBEAT_SECONDS = 30.0
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from percept.models.cache import EmbeddingCache
+from percept.models.cache import EmbeddingCache, source_hash
 from percept.models.encoders import load_encoder
 
 
@@ -74,6 +74,25 @@ def test_kinds_encoders_and_precisions_do_not_mix(encoder, tiny, pictures, tmp_p
     assert len(list((tmp_path / "cache").iterdir())) == 6, "one file per encoder, precision and kind"
     with pytest.raises(ValueError, match="kind must be"):
         cache.encode(encoder, pictures, "tokens")
+
+
+def test_rows_of_other_code_are_not_used(encoder, pictures, tmp_path, monkeypatch, strict):
+    cache = EmbeddingCache(tmp_path / "cache")
+    cache.encode(encoder, pictures)
+    monkeypatch.setattr("percept.models.cache.code_version", lambda: "0ther000")
+    cache.encode(encoder, pictures)
+    assert (cache.hits, cache.misses) == (0, 12)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_the_code_version_follows_every_source(tmp_path):
+    (tmp_path / "one.py").write_text("x = 1\n")
+    seen = {source_hash(tmp_path)}
+    for name, text in (("one.py", "x = 2\n"), ("two.py", "x = 2\n")):
+        (tmp_path / name).write_text(text)
+        seen.add(source_hash(tmp_path))
+    (tmp_path / "notes.md").write_text("no code")
+    assert len(seen | {source_hash(tmp_path)}) == 3
 
 
 def test_same_bytes_in_another_shape_are_another_picture(encoder, tmp_path, strict):

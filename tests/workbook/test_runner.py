@@ -233,6 +233,10 @@ def test_source_of_one_notebook_and_its_inputs(book):
     assert runner.pending(request_of(book)) == fresh | {"02_second": "changed: code"}
     path.write_text(before)
     artifact = book / "runs/quick/01_first/artifact.txt"
+    cached = artifact.parent / "cache/rows.sqlite"
+    cached.parent.mkdir()
+    cached.write_text("embeddings are no results")
+    assert runner.pending(request_of(book)) == fresh
     text = artifact.read_text()
     artifact.write_text("by hand")
     assert runner.pending(request_of(book)) == fresh | {"01_first": "its artifacts were changed by hand"}
