@@ -69,12 +69,18 @@ def prompt_bias(
 
     Returns:
         One dict per template: `template`, `kind` ("word" or "neutral"), `changed` (Interval: share of changed
-        answers), `accuracy` (Interval), `accuracy_change` (Interval, against base, paired), `excess`
-        (Interval: changed answers beyond the mean of the neutral templates, paired by image), and with
-        groups `by_group` {group: Interval}.
+        answers), `accuracy` (Interval), `accuracy_change` (Interval, against base, paired), `excess` (Interval:
+        changed answers beyond the mean of the neutral templates, paired by image), and with groups `by_group`
+        {group: Interval}. A neutral template is compared with the *other* neutral ones; where it is the only
+        one, its row has no `excess`.
+
+    Raises:
+        ValueError: when a worded or a neutral template is missing, or a template (base included) comes twice.
     """
     if not neutral or not worded:
         raise ValueError("give at least one worded and one neutral template: the control is part of the check")
+    if len({base, *worded, *neutral}) < 1 + len(worded) + len(neutral):
+        raise ValueError("base, worded and neutral templates must all differ")
 
     def answers(template: Template) -> tuple[np.ndarray, np.ndarray]:
         weights = class_weights(encoder, names, [template])
@@ -82,7 +88,6 @@ def prompt_bias(
 
     plain, plain_correct = answers(base)
     found = {template: answers(template) for template in (*worded, *neutral)}
-    baseline = np.mean([found[template][0] != plain for template in neutral], axis=0)
     rows = []
     for template in (*worded, *neutral):
         answer, correct = found[template]
@@ -93,8 +98,10 @@ def prompt_bias(
             "changed": wilson_interval(changed),
             "accuracy": wilson_interval(correct),
             "accuracy_change": paired_difference(correct, plain_correct),
-            "excess": paired_difference(changed, baseline),
         }
+        controls = [found[control][0] != plain for control in neutral if control != template]
+        if controls:
+            row["excess"] = paired_difference(changed, np.mean(controls, axis=0))
         if groups is not None:
             row["by_group"] = _by_group(changed, to_numpy(groups))
         rows.append(row)

@@ -143,10 +143,26 @@ def test_prompt_bias_finds_the_word_that_pulls_and_clears_the_one_that_does_not(
     assert (word["kind"], neutral["kind"]) == ("word", "neutral")
     assert word["excess"].low > 0
     assert word["accuracy_change"].high < 0
-    assert neutral["excess"].value == 0
+    assert "excess" not in neutral  # there is no other neutral template to compare it with
     assert word["by_group"][True].value > word["by_group"][False].value
     with pytest.raises(ValueError, match="neutral"):
         prompt_bias(Words(), embeddings, labels, NAMES, "a {}", ["a {} in snow"], [])
+    with pytest.raises(ValueError, match="differ"):
+        prompt_bias(Words(), embeddings, labels, NAMES, "a {}", ["a {} in snow"], ["a {}"])
+
+
+def test_prompt_bias_compares_a_neutral_template_with_the_others_only():
+    embeddings, labels = images(noise=4)
+    neutral = ["one {} in frame", "some quite nice {} here", "many strange words that drown the {} in chatter"]
+    rows = {
+        row["template"]: row for row in prompt_bias(Words(), embeddings, labels, NAMES, "a {}", ["{} at sea"], neutral)
+    }
+    plain = classify(embeddings, class_weights(Words(), NAMES, ["a {}"]))
+    share = {t: np.mean(classify(embeddings, class_weights(Words(), NAMES, [t])) != plain) for t in rows}
+    assert len(set(share.values())) == 4
+    for template, row in rows.items():
+        others = [share[t] for t in neutral if t != template]
+        assert row["excess"].value == pytest.approx(share[template] - np.mean(others)), template
 
 
 def test_vocabularies_are_compared_on_the_same_images():
