@@ -29,9 +29,6 @@ class FitConfig:
         evaluate_every: steps between evaluations; 0 evaluates only at the end.
         checkpoint_every: steps between checkpoints; 0 saves only at the end.
         keep: checkpoints kept.
-        nonfinite: what to do about a loss or gradient that is not finite: "error" stops with everything
-            saved, "skip" leaves out the update (20 in a row are an error). fp16 overflow of the gradient is
-            always skipped, because the loss scale adapts by it.
         prefetch: batches prepared ahead in a thread.
     """
 
@@ -49,7 +46,6 @@ class FitConfig:
     evaluate_every: int = 0
     checkpoint_every: int = 0
     keep: int = 2
-    nonfinite: str = "error"
     prefetch: int = 1
 
     def __post_init__(self) -> None:
@@ -61,5 +57,3 @@ class FitConfig:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate}")
-        if self.nonfinite not in ("error", "skip"):
-            raise ValueError(f'nonfinite must be "error" or "skip", got {self.nonfinite!r}')

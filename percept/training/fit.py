@@ -31,7 +31,7 @@ class FitResult:
     Attributes:
         steps: updates done, those before a resume included.
         resumed_from: step of the checkpoint this call began with; 0 for a fresh start.
-        skipped: updates left out in this call because something was not finite.
+        skipped: updates left out in this call because an fp16 gradient overflowed; the loss scale adapts by it.
         history: rows of metrics of the whole run.
         final: the last row.
         folder: where checkpoints and `metrics.jsonl` are, or None.
@@ -63,7 +63,6 @@ def fit(
     identity: Mapping[str, Any] | None = None,
     resume: bool = True,
     progress: Callable[[str], object] | str | None = "auto",
-    progress_every: float = 10.0,
 ) -> FitResult:
     """Train `model` in place with AdamW; it is left on its device, in evaluation mode.
 
@@ -89,13 +88,13 @@ def fit(
         identity: plain facts about data or model that a resumed run must share, such as the number of items.
         resume: go on from the newest checkpoint in `folder`; when off, a folder with checkpoints is an error.
         progress: receives progress lines; "auto" writes them to standard output, None is silent.
-        progress_every: seconds between lines outside a terminal.
 
     Returns:
         Steps, history and last metrics.
 
     Raises:
-        TrainingError: A loss or gradient is not finite, or the folder holds another run.
+        TrainingError: A loss or gradient is not finite (an fp16 gradient: 21 times in a row), or the folder
+            holds another run.
         KeyboardInterrupt: The run was interrupted; the step in progress was finished and saved first.
     """
     step_gradients = gradients or ways.plain(_required(loss))
@@ -107,7 +106,7 @@ def fit(
         run.describe(why)
         main = accelerator.is_main_process
         metrics = Metrics(folder / "metrics.jsonl" if folder and main else None, log if main else None, start)
-        speaker = Progress(config.steps, progress if main else None, progress_every)
+        speaker = Progress(config.steps, progress if main else None)
         speaker.note(why + (f"; resumed after step {start:,}" if start else ""))
         with Interrupts(accelerator) as interrupts:
             for step, batch in ahead(batches, start, config.steps, config.prefetch):

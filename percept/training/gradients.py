@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 Numbers = dict[str, float | Tensor]
 Loss = Callable[[Any, Any], tuple[Tensor, Numbers]]
+# Image and text features; what follows them belongs to the whole batch.
+_PER_ITEM = 2
 
 
 class Gradients(Protocol):
@@ -32,9 +34,6 @@ def plain(loss: Loss) -> Gradients:
 
     Args:
         loss: `loss(model, batch) -> (scalar, numbers)`, run under the precision of the run.
-
-    Returns:
-        The step for `percept.training.fit.fit`.
     """
 
     def step(accelerator: Accelerator, model: nn.Module, batch: Any) -> tuple[Tensor, Numbers]:
@@ -56,8 +55,6 @@ def two_pass(
     features: Callable[[nn.Module, Any], tuple[Tensor, ...]],
     loss: Callable[..., Tensor],
     split: Callable[[Any], Sequence[Any]],
-    *,
-    rows: int = 2,
 ) -> Gradients:
     """Exact gradient of a loss over a whole batch with the memory of one micro-batch.
 
@@ -67,16 +64,11 @@ def two_pass(
     Layers with batch statistics are outside this exactness: they see the micro-batch.
 
     Args:
-        features: `features(model, part) -> (image [b, D], text [b, D], scale, ...)`: first `rows` tensors
-            with one row per item, then tensors without (scale, bias), which do not depend on the items. It
-            must call `model(...)` itself, because precision and the averaging over processes are attached to
-            that call.
+        features: `features(model, part) -> (image [b, D], text [b, D], scale, ...)`: two tensors with
+            one row per item, then tensors that do not depend on the items (scale, bias). It must call
+            `model(...)` itself, because precision and the averaging over processes are attached to that call.
         loss: of the same tensors, over all items.
         split: batch -> its micro-batches, the same number on every process.
-        rows: how many of the tensors have one row per item.
-
-    Returns:
-        The step for `percept.training.fit.fit`.
     """
 
     def step(accelerator: Accelerator, model: nn.Module, batch: Any) -> tuple[Tensor, Numbers]:
@@ -91,11 +83,11 @@ def two_pass(
                 states.append(_random_state(accelerator.device))
                 cached.append(features(model, part))
         after = _random_state(accelerator.device)
-        leaves = [torch.cat(column).requires_grad_() for column in list(zip(*cached, strict=True))[:rows]]
-        shared = [value.detach().requires_grad_() for value in cached[0][rows:]]
+        leaves = [torch.cat(column).requires_grad_() for column in list(zip(*cached, strict=True))[:_PER_ITEM]]
+        shared = [value.detach().requires_grad_() for value in cached[0][_PER_ITEM:]]
         value = loss(*leaves, *shared)
         wanted = torch.autograd.grad(value, leaves + shared)
-        _send_back(accelerator, model, parts, states, features, wanted, rows)
+        _send_back(accelerator, model, parts, states, features, wanted)
         _restore_random_state(after, accelerator.device)
         return value.detach(), {}
 
@@ -104,7 +96,7 @@ def two_pass(
 
 def _send_back(
     accelerator: Accelerator, model: nn.Module, parts: Sequence[Any], states: list[Any],
-    features: Callable[..., tuple[Tensor, ...]], wanted: tuple[Tensor, ...], rows: int,
+    features: Callable[..., tuple[Tensor, ...]], wanted: tuple[Tensor, ...],
 ) -> None:  # fmt: skip
     first = 0
     for index, part in enumerate(parts):
@@ -113,9 +105,9 @@ def _send_back(
         with _sync_on(accelerator, model, last=last):
             outputs = features(model, part)
             count = len(outputs[0])
-            pieces = [gradient[first : first + count] for gradient in wanted[:rows]]
+            pieces = [gradient[first : first + count] for gradient in wanted[:_PER_ITEM]]
             # Scale and bias are the same tensors in every part: their gradient is sent back once.
-            pieces += [gradient if last else torch.zeros_like(gradient) for gradient in wanted[rows:]]
+            pieces += [gradient if last else torch.zeros_like(gradient) for gradient in wanted[_PER_ITEM:]]
             # The derivative of this sum with respect to each output is exactly the piece beside it.
             pairs = zip(outputs, pieces, strict=True)
             accelerator.backward(

@@ -68,7 +68,7 @@ class Progress:
         every: seconds between two plain lines.
     """
 
-    def __init__(self, steps: int, say: Callable[[str], object] | str | None, every: float) -> None:
+    def __init__(self, steps: int, say: Callable[[str], object] | str | None, every: float = 10.0) -> None:
         self.steps, self.every = steps, every
         self.live = say == "auto" and sys.stdout.isatty() and "PAPERMILL_OUTPUT_PATH" not in os.environ
         self.say = _standard_output if say == "auto" else say

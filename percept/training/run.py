@@ -23,7 +23,7 @@ from percept.training.schedule import decay_groups, warmup_cosine
 
 _MAX_SKIPS = 20
 # Settings that a resumed run may change: they do not touch the weights.
-_FREE = {"log_every", "evaluate_every", "checkpoint_every", "keep", "nonfinite", "prefetch"}
+_FREE = {"log_every", "evaluate_every", "checkpoint_every", "keep", "prefetch"}
 
 
 class Run:
@@ -57,27 +57,25 @@ class Run:
         loss, numbers = step_gradients(accelerator, self.model, batch)
         loss = accelerator.reduce(loss.detach().float(), "mean")
         norm = accelerator.clip_grad_norm_(self.parameters, config.clip_norm or math.inf)
-        if self._finite(step, loss, norm):
-            self.optimizer.step()
-            self.skipped += accelerator.optimizer_step_was_skipped
+        self._check_finite(step, loss, norm)
+        self.optimizer.step()
+        self.skipped += accelerator.optimizer_step_was_skipped
         self.optimizer.zero_grad(set_to_none=True)
         if self.after_step:
             self.after_step(self.bare)
         row = {"step": step + 1, "loss": loss, "learning_rate": rate, "gradient_norm": norm, **numbers}
         return row | {"seconds": round(time.monotonic() - self.started, 3)}
 
-    def _finite(self, step: int, loss: Tensor, norm: Tensor) -> bool:
-        """Whether to update. The loss is the mean over processes, so that all of them decide alike."""
+    def _check_finite(self, step: int, loss: Tensor, norm: Tensor) -> None:
+        """Save and stop. The loss is the mean over processes, so that all of them decide alike."""
         loss_ok, norm_ok = bool(torch.isfinite(loss)), bool(torch.isfinite(norm))
         if loss_ok and norm_ok:
             self.skips_in_a_row = 0
-            return True
+            return
         self.skips_in_a_row += 1
-        scaled = loss_ok and self.accelerator.scaler is not None
-        if self.skips_in_a_row <= _MAX_SKIPS and (scaled or self.config.nonfinite == "skip"):
-            # The scaler has seen the overflow: its own step skips the update and lowers the scale.
-            self.skipped += not scaled
-            return scaled
+        # With fp16 the scaler has seen the overflow: its own step skips the update and lowers the scale.
+        if loss_ok and self.accelerator.scaler is not None and self.skips_in_a_row <= _MAX_SKIPS:
+            return
         bad = [name for name, value in self.bare.named_parameters() if _broken(value.grad)]
         self.optimizer.zero_grad(set_to_none=True)
         if not any(_broken(value) for value in self.bare.state_dict().values()):
@@ -86,7 +84,7 @@ class Run:
         where = f", first in {bad[0]}" if bad else ""
         raise TrainingError(
             f"step {step + 1}: {what}{where}; no update was made and {self.saved()}. Lower learning_rate, "
-            f'use precision="fp32", look at the batch of that step, or set nonfinite="skip"'
+            'use precision="fp32", or look at the batch of that step'
         )
 
     def evaluate(self, functions: Mapping[str, Callable[[nn.Module], Any]]) -> dict[str, Any]:

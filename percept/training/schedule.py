@@ -9,17 +9,16 @@ from typing import Any
 from torch import nn
 
 
-def warmup_cosine(step: int, steps: int, warmup: int = 0, floor: float = 0.0) -> float:
-    """Factor on the base learning rate: a linear rise over `warmup` steps, then half a cosine to `floor`.
+def warmup_cosine(step: int, steps: int, warmup: int = 0) -> float:
+    """Factor on the base learning rate: a linear rise over `warmup` steps, then half a cosine to 0.
 
     Args:
         step: index of the update about to be made, 0 ... `steps` - 1.
         steps: updates of the whole run.
         warmup: updates of the rise; the first has factor 1 / `warmup`.
-        floor: factor approached at the end, in 0 ... 1.
 
     Returns:
-        A factor in 0 ... 1 that depends on the arguments alone.
+        A factor in 0 ... 1.
 
     Example:
         >>> [round(warmup_cosine(step, 6, warmup=2), 3) for step in range(6)]
@@ -28,7 +27,7 @@ def warmup_cosine(step: int, steps: int, warmup: int = 0, floor: float = 0.0) ->
     if step < warmup:
         return (step + 1) / warmup
     share = (step - warmup) / max(1, steps - warmup)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
 def decay_groups(

@@ -12,6 +12,7 @@ from torch import nn
 from percept.training.checkpoint import trainable_state
 from percept.training.config import FitConfig, TrainingError
 from percept.training.fit import fit
+from percept.training.process import make_accelerator
 from percept.training.progress import Progress, read
 
 TARGET = torch.tensor([[1.0, -2.0, 0.5]])
@@ -155,14 +156,44 @@ def test_a_gradient_that_is_not_finite_names_the_parameter():
         train(Broken(3, 1))
 
 
-def test_skip_leaves_the_update_out_and_gives_up_in_the_end():
-    def breaks(model, batch):
-        value, numbers = squared(model, batch)
-        return value * (math.inf if torch.equal(batch, batches(2)) else 1.0), numbers
+def scaled(monkeypatch, overflows):
+    """Let fp16's loss scaler, which needs no GPU itself, work on a CPU; overflow in the given steps."""
+    from percept.training import fit as module
 
-    assert train(line(), loss=breaks, nonfinite="skip").skipped == 1
-    with pytest.raises(TrainingError, match="step 21"):
-        train(line(), loss=lambda model, batch: (squared(model, batch)[0] * math.nan, {}), nonfinite="skip", steps=50)
+    def make(device, precision):
+        accelerator, why = make_accelerator(device, precision)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+        accelerator.native_amp, accelerator.state._mixed_precision = True, "fp16"
+        return accelerator, why
+
+    monkeypatch.setattr(module, "make_accelerator", make)
+
+    def loss(model, batch):
+        value, numbers = squared(model, batch)
+        if any(torch.equal(batch, batches(step)) for step in overflows):
+            # The value is fine, the slope of a root at zero is not.
+            bias = model[2].bias
+            value = value + (bias - bias.detach()).sum().sqrt()
+        return value, numbers
+
+    return loss
+
+
+def test_an_overflow_of_the_fp16_gradient_is_skipped_and_the_scale_adapts(tmp_path, monkeypatch):
+    model = line()
+    result = train(model, tmp_path, loss=scaled(monkeypatch, (2, 3)))
+    assert result.skipped == 2
+    assert torch.isfinite(weights(model)).all()
+    from percept.training import checkpoint
+
+    assert checkpoint.latest(tmp_path / "checkpoints").optimizer["scaler"]["scale"] == 1.0
+
+
+def test_fp16_gives_up_in_the_end_and_at_once_on_a_loss_that_is_not_finite(tmp_path, monkeypatch):
+    with pytest.raises(TrainingError, match="step 21: gradient norm is"):
+        train(line(), loss=scaled(monkeypatch, range(50)), steps=50)
+    with pytest.raises(TrainingError, match=r"step 1: loss is nan.*state after step 0 is saved"):
+        train(line(), tmp_path, loss=lambda model, batch: (squared(model, batch)[0] * math.nan, {}))
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
@@ -236,7 +267,6 @@ def test_bf16_loss_curve_follows_fp32():
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"learning_rate": math.inf}, "learning_rate must be positive"),
         ({"warmup": -1}, "warmup must not be negative"),
-        ({"nonfinite": "ignore"}, 'must be "error" or "skip"'),
     ],
 )
 def test_settings_are_checked(change, message):

@@ -7,12 +7,12 @@ from torch import nn
 from percept.training.schedule import decay_groups, warmup_cosine
 
 
-def test_warmup_rises_in_equal_parts_and_the_cosine_falls_to_the_floor():
-    factors = [warmup_cosine(step, 100, warmup=10, floor=0.1) for step in range(100)]
+def test_warmup_rises_in_equal_parts_and_the_cosine_falls_to_zero():
+    factors = [warmup_cosine(step, 100, warmup=10) for step in range(100)]
     assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert factors[10] == 1.0
-    assert factors[55] == pytest.approx(0.55)  # half way
-    assert factors[99] == pytest.approx(0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * 89 / 90)))
+    assert factors[55] == pytest.approx(0.5)  # half way
+    assert factors[99] == pytest.approx(0.5 * (1 + math.cos(math.pi * 89 / 90)))
     assert all(later < earlier for earlier, later in pairwise(factors[10:]))
 
 
