@@ -19,9 +19,7 @@ from percept.models.weights import OPENAI_KEYS, is_openai, is_torchscript, make_
 TINY = Path(__file__).parent / "tiny"
 
 
-def load_folder(
-    name: str, pretrained: str | Path | None, activation: str | None, preprocess: dict[str, Any] | None
-) -> Encoder:
+def load_folder(name: str, pretrained: str | Path | None, activation: str | None) -> Encoder:
     """Load percept-tiny or a folder in open_clip's ``local-dir:`` form; never contacts a network."""
     import open_clip
 
@@ -33,7 +31,7 @@ def load_folder(
     # Read once with our reader: it refuses files that would run code, with a message.
     read_weights(_folder_weights(folder))
     source = f"local-dir:{folder}"
-    model = open_clip.create_model(source, weights_only=True, force_preprocess_cfg=preprocess)
+    model = open_clip.create_model(source, weights_only=True)
     return _finish(name, model, settings["model_cfg"], open_clip.get_tokenizer(source))
 
 
@@ -66,14 +64,12 @@ def _folder_weights(folder: Path) -> Path:
     return Path(found)
 
 
-def load_open_clip(
-    name: str, pretrained: str | Path | None, activation: str | None, preprocess: dict[str, Any] | None
-) -> Encoder:
+def load_open_clip(name: str, pretrained: str | Path | None, activation: str | None) -> Encoder:
     """Load an open_clip name with a published tag, a weights file or random weights."""
     import open_clip
 
     if name.startswith("hf-hub:"):
-        return _hub_repository(name, activation, preprocess)
+        return _hub_repository(name, activation)
     config = open_clip.get_model_config(name.replace("/", "-"))
     if config is None:
         raise EncoderError(
@@ -83,12 +79,12 @@ def load_open_clip(
     tags = open_clip.list_pretrained_tags_by_model(name)
     weights = None if pretrained is None else str(pretrained)
     if weights in tags:
-        model = _with_tag(name, config, str(weights), activation, preprocess)
+        model = _with_tag(name, config, str(weights), activation)
     elif weights == "random":
         _set_activation(config, activation or _activation(config), name)
-        model = _empty(name, config, preprocess)
+        model = _empty(name, config)
     elif weights is not None and (Path(weights).is_file() or Path(weights).suffix):
-        model = _with_file(name, config, Path(weights), activation, preprocess)
+        model = _with_file(name, config, Path(weights), activation)
     else:
         raise EncoderError(
             f"{name!r} needs pretrained=: a weights file, 'random', or a tag "
@@ -97,23 +93,16 @@ def load_open_clip(
     return _finish(name, model, config, from_hub(name, lambda: open_clip.get_tokenizer(name)))
 
 
-def _hub_repository(name: str, activation: str | None, preprocess: dict[str, Any] | None) -> Encoder:
+def _hub_repository(name: str, activation: str | None) -> Encoder:
     import open_clip
 
     config = from_hub(name, lambda: open_clip.get_model_config(name))
     _need_activation(config, activation, name)
-    model = from_hub(
-        name,
-        lambda: open_clip.create_model(
-            name, require_pretrained=True, weights_only=True, force_preprocess_cfg=preprocess
-        ),
-    )
+    model = from_hub(name, lambda: open_clip.create_model(name, require_pretrained=True, weights_only=True))
     return _finish(name, model, config, from_hub(name, lambda: open_clip.get_tokenizer(name)))
 
 
-def _with_tag(
-    name: str, config: dict[str, Any], tag: str, activation: str | None, preprocess: dict[str, Any] | None
-) -> nn.Module:
+def _with_tag(name: str, config: dict[str, Any], tag: str, activation: str | None) -> nn.Module:
     import open_clip
 
     # The tag knows what its weights were trained with; the plain name does not.
@@ -121,20 +110,12 @@ def _with_tag(
     _need_activation(config, activation, f"{name} with {tag}")
     model: nn.Module = from_hub(
         f"{name} {tag}",
-        lambda: open_clip.create_model(
-            name,
-            pretrained=tag,
-            force_quick_gelu=config["quick_gelu"],
-            force_preprocess_cfg=preprocess,
-            weights_only=True,
-        ),
+        lambda: open_clip.create_model(name, pretrained=tag, force_quick_gelu=config["quick_gelu"], weights_only=True),
     )
     return model
 
 
-def _with_file(
-    name: str, config: dict[str, Any], file: Path, activation: str | None, preprocess: dict[str, Any] | None
-) -> nn.Module:
+def _with_file(name: str, config: dict[str, Any], file: Path, activation: str | None) -> nn.Module:
     from open_clip.factory import load_checkpoint
 
     if activation is None:
@@ -146,7 +127,7 @@ def _with_file(
         raise EncoderError(f"{file} holds OpenAI's CLIP weights, trained with QuickGELU: pass activation='quickgelu'")
     state = read_weights(file)
     _set_activation(config, activation, name)
-    model = _empty(name, config, preprocess)
+    model = _empty(name, config)
     try:
         if is_openai(state):
             model.load_state_dict({key: value for key, value in state.items() if key not in OPENAI_KEYS})
@@ -162,15 +143,11 @@ def _looks_like_openai(file: Path) -> bool:
     return not is_torchscript(file) and is_openai(read_weights(file))
 
 
-def _empty(name: str, config: dict[str, Any], preprocess: dict[str, Any] | None) -> nn.Module:
+def _empty(name: str, config: dict[str, Any]) -> nn.Module:
     import open_clip
 
     model: nn.Module = open_clip.create_model(
-        name,
-        force_quick_gelu=config["quick_gelu"],
-        force_preprocess_cfg=preprocess,
-        pretrained_text=False,
-        pretrained_image=False,
+        name, force_quick_gelu=config["quick_gelu"], pretrained_text=False, pretrained_image=False
     )
     return model
 

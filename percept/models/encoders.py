@@ -196,7 +196,6 @@ def load_encoder(
     device: str = "auto",
     activation: str | None = None,
     precision: str = "auto",
-    preprocess: dict[str, Any] | None = None,
 ) -> Encoder:
     """Load an encoder.
 
@@ -208,9 +207,9 @@ def load_encoder(
             file (this does not), or ``"random"``. A timm name without it uses timm's default tag.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
         activation: ``"gelu"`` or ``"quickgelu"``. Needed for an open_clip name with a weights file, which
-            does not say what it was trained with; elsewhere it is checked against the configuration.
+            does not say what it was trained with; elsewhere it is checked against the configuration, and
+            refused for timm models and efficientnet-lite0.
         precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``.
-        preprocess: Overrides ``mean``, ``std``, ``interpolation`` or ``resize_mode`` for open_clip names.
 
     Returns:
         The encoder, in eval mode.
@@ -223,21 +222,26 @@ def load_encoder(
         raise EncoderError(f"activation must be 'gelu' or 'quickgelu', got {activation!r}")
     chosen = pick_device(device).device
     number_format = pick_precision(chosen, precision).precision
-    encoder = _load(str(name), pretrained, activation, preprocess)
+    encoder = _load(str(name), pretrained, activation)
     encoder.device, encoder.precision = chosen, number_format
     encoder.model.to(chosen).eval().requires_grad_(False)
     return encoder
 
 
-def _load(
-    name: str, pretrained: str | Path | None, activation: str | None, preprocess: dict[str, Any] | None
-) -> Encoder:
+def _load(name: str, pretrained: str | Path | None, activation: str | None) -> Encoder:
     from percept.models import clip, timm_models
 
+    if activation is not None and (name == "efficientnet-lite0" or name.startswith("timm:")):
+        raise EncoderError(f"{name!r} has one activation, that of its architecture; leave out {activation=}")
     if name == "efficientnet-lite0":
+        if pretrained is not None:
+            raise EncoderError(
+                f"{name!r} brings its own weights; leave out pretrained={str(pretrained)!r}, or load other weights "
+                "with the name 'timm:tf_efficientnet_lite0'"
+            )
         return timm_models.load_efficientnet()
     if name.startswith("timm:"):
         return timm_models.load_timm(name.removeprefix("timm:"), pretrained)
     if name == "percept-tiny" or Path(name.removeprefix("local-dir:")).expanduser().is_dir():
-        return clip.load_folder(name, pretrained, activation, preprocess)
-    return clip.load_open_clip(name, pretrained, activation, preprocess)
+        return clip.load_folder(name, pretrained, activation)
+    return clip.load_open_clip(name, pretrained, activation)

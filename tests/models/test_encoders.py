@@ -396,6 +396,19 @@ def test_bad_texts_are_named(encoder, texts, message):
         encoder.encode_texts(texts)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("efficientnet-lite0", {"pretrained": "mine.pt"}, r"brings its own weights; leave out pretrained='mine\.pt'"),
+        ("efficientnet-lite0", {"activation": "gelu"}, "leave out activation='gelu'"),
+        ("timm:vit_tiny_patch16_224", {"pretrained": "random", "activation": "gelu"}, "leave out activation='gelu'"),
+    ],
+)
+def test_an_argument_without_effect_is_an_error(name, settings, message):
+    with pytest.raises(EncoderError, match=message):
+        load_encoder(name, device="cpu", **settings)
+
+
 def test_activation_and_batch_size_values(encoder, pictures, tiny):
     with pytest.raises(EncoderError, match="activation must be"):
         load_encoder(tiny.folder, activation="relu")
