@@ -110,9 +110,8 @@ def few_shot_curve(
 ) -> dict[str, Any]:
     """Accuracy of a linear probe against labelled images per class, over several shared draws.
 
-    C is picked once per shot count, by accuracy on the validation items with the first draw, and then kept
-    for the other draws. The validation labels are part of the label budget: say so beside the curve. They
-    never enter the fit.
+    C is picked once per shot count, by accuracy on the validation items with the first draw, and then kept for the
+    other draws. The validation labels are part of the label budget: say so beside the curve. They never enter the fit.
 
     Args:
         train_x, train_y: the pool that shots are drawn from.  val_x, val_y: for C.  test_x, test_y: scored.

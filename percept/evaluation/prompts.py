@@ -16,8 +16,7 @@ def prompt_spread(
     """Accuracy of every single template beside the ensemble of all of them.
 
     Args:
-        encoder: has `encode_texts`.  image_embeddings: [N, D].  labels: int [N].  names: C class names.
-        templates: P different strings with "{}".
+        image_embeddings: [N, D].  labels: int [N].  names: C class names.  templates: P different strings with "{}".
 
     Returns:
         dict with `per_template` {template: Interval}, `ensemble` (Interval), `best`, `worst` (templates;
@@ -62,17 +61,17 @@ def prompt_bias(
     answers. Any rewording changes some; `neutral` templates of similar length show how many.
 
     Args:
+        image_embeddings: [N, D].  labels: int [N].  names: C class names.
         base: the plain template, e.g. "a picture of a {}".
         worded: templates with a group or background word, e.g. "a picture of a {} in the snow".
         neutral: control templates, e.g. "a nice picture of a {}".
         groups: optional [N] group of each image (its background, say): adds the changed answers apart.
 
     Returns:
-        One dict per template: `template`, `kind` ("word" or "neutral"), `changed` (Interval: share of changed
-        answers), `accuracy` (Interval), `accuracy_change` (Interval, against base, paired), `excess` (Interval:
-        changed answers beyond the mean of the neutral templates, paired by image), and with groups `by_group`
-        {group: Interval}. A neutral template is compared with the *other* neutral ones; where it is the only
-        one, its row has no `excess`.
+        One dict per template: `template`, `kind` ("word" or "neutral"), `changed` (Interval: share of changed answers),
+        `accuracy` (Interval), `accuracy_change` (Interval, against base, paired), `excess` (Interval: changed answers
+        beyond the mean of the neutral templates, paired by image), and with groups `by_group` {group: Interval}. A
+        neutral template is compared with the *other* neutral ones; where it is the only one, its row has no `excess`.
 
     Raises:
         ValueError: when a worded or a neutral template is missing, or a template (base included) comes twice.
@@ -123,8 +122,7 @@ def compare_vocabularies(
     """Zero-shot accuracy of the same images under several wordings: English or Japanese, plain or shop-floor.
 
     Args:
-        vocabularies: {title: (C class names, templates)}, class order the same in each. The first is the
-            reference.
+        vocabularies: {title: (C class names, templates)}, class order the same in each. The first is the reference.
 
     Returns:
         {title: dict of `zero_shot_accuracy` plus `interval` (Wilson) and `difference` (Interval: this minus
@@ -147,12 +145,10 @@ def compare_vocabularies(
 def add_category(image_embeddings: Any, labels: Any, weights: Any, new: int | Sequence[int]) -> dict[str, Any]:
     """What adding a category by a sentence gives, and what it costs the categories already there.
 
-    The classifier without the rows `new` of `weights` is compared with the full one. No image is learned
-    from.
+    The classifier without the rows `new` of `weights` is compared with the full one. No image is learned from.
 
     Args:
-        image_embeddings: [N, D] images of old and new classes.
-        labels: int [N] in 0..C-1.
+        image_embeddings: [N, D] images of old and new classes.  labels: int [N] in 0..C-1.
         weights: [C, D], new rows included (`class_weights`, or `prompt_weights` of the describing sentences).
         new: index or indices of the added classes.
 

@@ -71,16 +71,13 @@ def relevant_ranks(similarity: Any, relevant: Any, *, ties: Ties = "strict", tol
 
 
 def recall_at_k(similarity: Any, relevant: Any, k: int, *, ties: Ties = "strict") -> float:
-    """Share of queries with at least one relevant item among the first k.
+    """Share (0..1) of queries with at least one relevant item among the first k.
 
     Args:
         similarity: [Q, N] scores, larger = nearer; negative scores are as good as positive ones.
         relevant: int [Q] (index of the one relevant item) or bool [Q, N].
         k: 1 or more; k >= N always hits.
         ties: "strict" (default): an irrelevant item with an equal score comes first; "lenient": last.
-
-    Returns:
-        Share in 0..1.
 
     Example:
         >>> recall_at_k([[0.9, 0.5, 0.4], [-0.1, -0.2, -0.3]], [1, 0], k=1)
@@ -95,8 +92,7 @@ def chance_recall(relevant_counts: Any, items: int, k: int) -> float:
     """Expected recall at k of a random ordering, averaged over queries (hypergeometric).
 
     Args:
-        relevant_counts: [Q] number of relevant items per query.
-        items: gallery size N.
+        relevant_counts: [Q] number of relevant items per query.  items: gallery size N.
 
     Example:
         >>> chance_recall([2, 2], items=4, k=1)
@@ -150,9 +146,8 @@ def image_text_retrieval(
     Args:
         image_embeddings: [I, D].  text_embeddings: [T, D] (both are scaled to unit rows here).
         image_of_text: int [T] image that each caption describes; every image needs at least one caption.
-        texts: the caption strings. When given, an image that bears the very same sentence counts as right
-            too; without them a duplicate sentence is a tie, which the strict rule counts as a miss.
-        ks: recall levels.
+        texts: the caption strings. When given, an image that bears the very same sentence counts as right too; without
+            them a duplicate sentence is a tie, which the strict rule counts as a miss.
         chunk: queries scored at a time (memory is chunk x gallery).
 
     Returns:

@@ -64,7 +64,6 @@ def class_weights(encoder: TextEncoder, names: Sequence[str], templates: Sequenc
     """Template ensemble: each filled template is embedded, scaled to unit length, averaged, scaled again.
 
     Args:
-        encoder: has `encode_texts`.
         names: C class names.
         templates: P templates, "{}" (or "{c}") where the name goes, or functions of the name.
 

@@ -20,7 +20,7 @@ def describe_values(title: str, values: Mapping[str, Any], chance: float | None 
     """Alt text of bars or points: the title, then every name with its number and interval.
 
     Args:
-        title: what is shown and in which unit.  values: {name: number or Interval}.  chance: chance level.
+        title: what is shown and in which unit.  values: {name: number or Interval}.
 
     Example:
         >>> describe_values("Accuracy", {"tiny": 0.8}, chance=0.1)

@@ -60,8 +60,7 @@ def image_grid(
 
     Args:
         images: N arrays [H, W, 3] uint8, [H, W], or PIL images.
-        captions: N strings, or None.
-        cell: width of one image in inches.
+        captions: N strings.  cell: width of one image in inches.
     """
     count = len(images)
     if not count or (captions is not None and len(captions) != count):
@@ -90,10 +89,8 @@ def retrieval_examples(
     The mark is a word, a sign, a frame style and a colour.
 
     Args:
-        queries: Q sentences.
-        images: all gallery images, indexed by `ranking`.
-        ranking: int [Q, K] gallery indices, best first.
-        relevant: bool [Q, K], whether each shown image is right.
+        queries: Q sentences.  images: the whole gallery.
+        ranking: int [Q, K] gallery indices, best first.  relevant: bool [Q, K], whether each shown image is right.
     """
     order, truth = np.asarray(ranking), np.asarray(relevant, dtype=bool)
     if order.ndim != 2 or order.shape != truth.shape or len(queries) != order.shape[0]:
