@@ -15,6 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+# What the parser notes beside the options of a command.
+_OF_EVERY_COMMAND = {"command", "name", "debug"}
+
 
 class UsageError(ValueError):
     """What was asked for does not exist here."""
@@ -81,16 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_tools(commands: Any) -> None:
     embed = _command(commands, "embed", _embed, "embed a folder of images, resumable, one file per shard")
-    embed.add_argument("folder", type=Path)
-    embed.add_argument("--output", type=Path, help="folder of the shards; FOLDER-embeddings unless given")
-    embed.add_argument("--encoder", default="percept-tiny")
-    embed.add_argument("--pretrained", help="open_clip tag or weights file")
-    embed.add_argument("--activation", help="activation of a weights file that comes without a config")
-    embed.add_argument("--kind", default="embedding", help="embedding (default), global, cls_patch or patch")
-    embed.add_argument("--device", default="auto")
-    embed.add_argument("--batch-size", type=int, default=64)
-    embed.add_argument("--shard-size", type=int, default=1024)
-    embed.add_argument("--strict", action="store_true", help="stop at the first unreadable image")
+    add_embed_options(embed)
 
     bench = _command(commands, "bench", _bench, "measure speed: scenes, embed, pretrain")
     bench.add_argument("names", nargs="+", metavar="NAME")
@@ -104,6 +98,21 @@ def _add_tools(commands: Any) -> None:
     export.add_argument("run", metavar="RUN")
     export.add_argument("--folder", type=Path, required=True, help="where the pages go, one per notebook")
     export.add_argument("--language", default="en", help="language code of the pages")
+
+
+def add_embed_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `percept.embed.embed_folder`, by its names, to a parser."""
+    kinds = ("embedding", "global", "cls_patch", "patch")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--output", type=Path, help="folder of the shards; FOLDER-embeddings unless given")
+    parser.add_argument("--encoder", default="percept-tiny")
+    parser.add_argument("--pretrained", help="open_clip tag or weights file")
+    parser.add_argument("--activation", help="activation of a weights file that comes without a config")
+    parser.add_argument("--kind", default="embedding", choices=kinds)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--shard-size", type=int, default=1024)
+    parser.add_argument("--strict", action="store_true", help="stop at the first unreadable image")
 
 
 def _command(commands: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
@@ -161,19 +170,7 @@ def _study(options: argparse.Namespace) -> int:
 
 def _embed(options: argparse.Namespace) -> int:
     embed_folder = importlib.import_module("percept.embed").embed_folder
-    output = options.output or options.folder.with_name(f"{options.folder.name}-embeddings")
-    report = embed_folder(
-        options.folder,
-        output,
-        encoder=options.encoder,
-        pretrained=options.pretrained,
-        activation=options.activation,
-        kind=options.kind,
-        device=options.device,
-        batch_size=options.batch_size,
-        shard_size=options.shard_size,
-        strict=options.strict,
-    )
+    report = embed_folder(**{name: value for name, value in vars(options).items() if name not in _OF_EVERY_COMMAND})
     for key, value in report.items():
         print(f"{key}: {value}")
     return 0
@@ -197,14 +194,9 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _figures(options: argparse.Namespace) -> int:
     from percept.storage import ROOT
+    from percept.workbook import committed
 
-    try:
-        committed = importlib.import_module("percept.viz.committed")
-    except ModuleNotFoundError as error:
-        if error.name != "percept.viz.committed":
-            raise
-        raise UsageError("there is no percept/viz/committed.py, which draws the committed figures") from error
-    for path in committed.draw_all(options.folder or ROOT / "figures") or ():
+    for path in committed.draw_all(options.folder or ROOT / "figures"):
         print(path)
     return 0
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from percept.evaluation import transfer
 
@@ -61,6 +62,35 @@ def test_tasks_share_no_picture_between_parts(task, classes):
     assert len(seen[0] | seen[1] | seen[2]) == sum(map(len, seen))
     for part in transfer.PARTS:
         assert len(made.images[part]) == len(made.labels[part])
+
+
+def test_seeds_draw_other_pictures():
+    for task in (lambda seed: transfer.digit_task(60, 40, seed), transfer.texture_task):
+        first, second = ({image.tobytes() for image in task(seed).images["test"]} for seed in (0, 1))
+        assert first != second
+
+
+def test_a_users_folder_becomes_a_task(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, level, count in (("good", 60, 9), ("bad", 190, 8)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            pixels = rng.normal(level, 12, (80, 700 if number == 0 else 96, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    (tmp_path / "good" / "broken.png").write_bytes(b"no picture")
+    task = transfer.folder_task(tmp_path, side=512)
+    assert task.names == ("bad", "good")
+    assert {part: len(rows) for part, rows in task.labels.items()} == {"train": 9, "validate": 4, "test": 4}
+    assert max(image.width for image in task.images["train"] + task.images["validate"] + task.images["test"]) <= 512
+    assert transfer.probe(task, statistics)["acc1"] == 1.0
+
+
+def test_a_folder_without_labels_or_with_too_few_is_refused(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((70, 70, 3), np.uint8)).save(tmp_path / name / "a.png")
+    with pytest.raises(ValueError, match="one: 1, two: 1"):
+        transfer.folder_task(tmp_path)
 
 
 def test_other_seeds_take_other_scenes():

@@ -14,6 +14,7 @@ from percept.workbook import studies
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_NOTE = "95 % t interval over test draws; one trained model"
 _ARTWORK = "Drawings: OpenMoji and Twemoji; this figure is CC BY-SA 4.0."
 
 
@@ -27,7 +28,7 @@ def draw_all(folder: Path) -> list[Path]:
         Paths of the PNG files.
     """
     style.use_style()
-    drawn = {"scenes": _scenes(), "language_shifts": _shifts(), "frozen_features": _few_labels()}
+    drawn = {"scenes": _scenes(), "language_shifts": _shifts(), "few_labels": _few_labels(), "textile": _textile()}
     return [_save(folder, name, figure, text) for name, (figure, text) in drawn.items()]
 
 
@@ -69,8 +70,18 @@ def _shifts() -> tuple[Figure, str]:
     }
     chance = 1 / len(scenes.nouns())
     title = f"percept-tiny names {len(scenes.nouns())} nouns it was given as sentences only"
-    figure = figures.accuracy_bars(bars, title=title, note="95 % t interval over seeds", chance=chance)
+    figure = figures.accuracy_bars(bars, title=title, note=_NOTE, chance=chance)
     return figure, alt.describe_values("Zero-shot accuracy, English prompts", bars["English prompts"], chance)
+
+
+def _textile() -> tuple[Figure, str]:
+    """Probes on the textile inspection images, local and global defects apart."""
+    table = studies.load("frozen_features").table
+    tasks = ["textile inspection", *(f"textile inspection, {kind}" for kind in ("nominal", "local", "global"))]
+    bars = {arm: {task: seed_interval(rows[task]) for task in tasks} for arm, rows in table.groupby("arm", sort=False)}
+    title = "Inspecting simulated textiles with 50 good and 50 bad examples"
+    figure = figures.accuracy_bars(bars, title=title, note="95 % t interval over draws of images", chance=0.5)
+    return figure, "; ".join(alt.describe_values(arm, row, 0.5) for arm, row in bars.items())
 
 
 def _few_labels() -> tuple[Figure, str]:
@@ -87,7 +98,7 @@ def _few_labels() -> tuple[Figure, str]:
         zero_shot={"percept-tiny": named},
         chance=1 / len(scenes.nouns()),
         title="What sentences are worth in labels",
-        note="95 % t interval over seeds",
+        note=_NOTE,
     )
     series = {arm: (shots, [interval.value for interval in row["interval"]]) for arm, row in by_arm.items()}
     return figure, alt.describe_series("Accuracy on scenes by labelled images per class", series)
