@@ -20,7 +20,12 @@ Images = np.ndarray | list[Image.Image]
 
 
 class Pairs(Protocol):
-    """A source of image-text pairs with random access (`percept.data.pairs` has several)."""
+    """A source of image-text pairs with random access (`percept.data.pairs` has several).
+
+    A source may also have `identity: str`, which names its content (a recipe, or a hash). It is kept with the
+    checkpoints, and a run is not resumed on a source with another one; without it only the number of pairs can be
+    compared.
+    """
 
     def __len__(self) -> int:
         """Number of images."""
@@ -35,9 +40,7 @@ class Batches:
     """`batches(step)`: this process's share of the batch of one step, a function of the step alone.
 
     Args:
-        pairs: the source.
-        tokenizer: captions -> token ids.
-        config: seed, batch size and augmentation.
+        pairs, tokenizer, config: as in `percept.training.pretrain.pretrain`.
         size: side of the images the model takes, in pixels.
     """
 

@@ -81,20 +81,17 @@ def pretrain(
             SigLIP, the bias (as a tuple or a dict); `model.logit_scale` holds the logarithm of the scale.
         tokenizer: captions -> int64 `[B, context length]`.
         pairs: the source; epochs are seeded permutations of it, an incomplete last batch is left out.
-        config: settings.
         folder: for checkpoints and metrics; the same call goes on where a killed one stopped.
-        evaluate: see `percept.training.fit.fit`.
-        log: see `percept.training.fit.fit`.
-        device: see `percept.training.fit.fit`.
-        resume: see `percept.training.fit.fit`.
-        progress: see `percept.training.fit.fit`.
+        evaluate, log, device, resume, progress: as in `percept.training.fit.fit`.
 
     Returns:
-        Steps, history and last metrics; rows hold `logit_scale`.
+        As `fit`; rows of metrics hold `logit_scale` too.
 
     Raises:
         ValueError: Fewer pairs than a batch, a batch that the processes cannot share evenly, or SigLIP on a
             model without bias.
+        TrainingError: As in `percept.training.fit.fit`; other `pairs` than those of the checkpoint are told by their
+            number and, where they have one, their `identity`.
     """
     if config.loss == "siglip" and getattr(model, "logit_bias", None) is None:
         raise ValueError('loss="siglip" needs a model with a logit bias: add "init_logit_bias": -10 to its config')
@@ -122,7 +119,7 @@ def pretrain(
     return fit(
         model, Batches(pairs, tokenizer, config, _image_size(model)), None, config, folder,
         gradients=with_scale, after_step=_clamp_scale, evaluate=evaluate, log=log, device=device,
-        resume=resume, progress=progress, identity={"pairs": len(pairs)},
+        resume=resume, progress=progress, identity={"pairs": len(pairs), "data": getattr(pairs, "identity", None)},
     )  # fmt: skip
 
 

@@ -178,6 +178,19 @@ def test_other_data_of_another_size_is_refused_on_resume(tiny, tmp_path):
         train(tiny, source=tiny.pairs(64), folder=tmp_path, steps=2)
 
 
+def test_other_data_of_the_same_size_is_refused_by_name(tiny, tmp_path):
+    def named(identity):
+        source = tiny.pairs()
+        source.identity = identity
+        return source
+
+    train(tiny, source=named("scenes, seed 0"), folder=tmp_path, steps=2)
+    assert train(tiny, source=named("scenes, seed 0"), folder=tmp_path, steps=2).resumed_from == 2
+    for other, text in ((named("scenes, seed 1"), "scenes, seed 1"), (tiny.pairs(), "None")):
+        with pytest.raises(TrainingError, match=f"data was scenes, seed 0, is {text}"):
+            train(tiny, source=other, folder=tmp_path, steps=2)
+
+
 def test_images_of_any_size_become_squares_that_keep_left_and_right():
     wide = np.zeros((20, 60, 3), np.uint8)
     wide[:, 30:] = 200  # the right half is bright
