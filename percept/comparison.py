@@ -9,7 +9,7 @@ from typing import Any
 # A row without an interval claims to be exact; what is left is the last digits of floating-point sums.
 _EXACT = 1e-6
 _STATUSES = ("moved", "within", "machine", "only in A", "only in B")
-_MACHINE_UNITS = {"s", "ms", "min", "h", "kB", "MB", "GB", "MiB", "GiB"}
+_MACHINE_UNITS = {"machine", "s", "ms", "min", "h", "kB", "MB", "GB", "MiB", "GiB"}
 
 
 def compare_rows(rows_a: Sequence[Mapping[str, Any]], rows_b: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -18,7 +18,8 @@ def compare_rows(rows_a: Sequence[Mapping[str, Any]], rows_b: Sequence[Mapping[s
     A row has moved when the difference of its values is larger than both intervals allow together: the
     half-widths that face each other, added in quadrature (the interval of a difference of two independent
     estimates). A row without an interval has moved when it differs by more than one part in a million.
-    Times, sizes and rates describe the machine, not the result: they are listed and never count as moved.
+    Times, sizes, rates and what has the unit "machine" (cores, memory) describe the machine, not the result: they
+    are listed and never count as moved.
 
     Args:
         rows_a: Rows with "notebook", "name", "value", "low", "high", "unit".

@@ -173,6 +173,7 @@ def _row(name, value, half=None, unit=""):
         (_row("r", 10.0), _row("r", 10.1), "moved"),
         (_row("r", 10.0, unit="s"), _row("r", 99.0, unit="s"), "machine"),
         (_row("r", 10.0, unit="images/s"), _row("r", 99.0, unit="images/s"), "machine"),
+        (_row("cpu_cores", 2, unit="machine"), _row("cpu_cores", 64, unit="machine"), "machine"),
     ],
 )
 def test_comparison_of_one_row(a, b, status):
