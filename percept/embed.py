@@ -2,12 +2,12 @@
 
 The sorted list of images is cut into shards of fixed size, so the result does not depend on the number of
 processes. A process takes every W-th shard and writes each as one file that appears whole or not at all; a
-rerun skips what is there and matches. Processes never wait for each other. Start several with either of::
+rerun skips what is there and matches. Processes never wait for each other.
+`percept embed FOLDER` is one process; several, here on CPUs, are::
 
-    torchrun --nproc_per_node 4 -m percept.embed FOLDER --output OUT
-    accelerate launch --multi_gpu --num_processes 4 -m percept.embed FOLDER --output OUT
+    accelerate launch --cpu --num_processes 2 -m percept.embed FOLDER
 
-Both also work on a machine without a GPU, and so does ``accelerate launch --cpu --num_processes 4``.
+On GPUs ``--multi_gpu`` takes the place of ``--cpu``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from percept.cli import add_embed_options
 from percept.data.scanning import inside, scan_folder
 from percept.embed_shards import (
     MANIFEST,
@@ -38,6 +39,7 @@ from percept.embed_shards import (
     write_shard,
 )
 from percept.models.encoders import Encoder, load_encoder
+from percept.models.towers import check_kind
 from percept.storage import write_atomic, write_json
 
 __all__ = ["EmbedError", "Embeddings", "embed_folder", "load_embeddings", "main", "shard_path"]
@@ -47,7 +49,7 @@ log = logging.getLogger(__name__)
 
 def embed_folder(
     folder: str | Path,
-    output: str | Path,
+    output: str | Path | None = None,
     *,
     encoder: str | Encoder = "percept-tiny",
     pretrained: str | None = None,
@@ -64,14 +66,14 @@ def embed_folder(
 
     Args:
         folder: Searched with its subfolders; images are found as `percept.data.scanning.scan_folder` says.
-        output: Receives ``shard-00000.npz`` ..., ``manifest.json`` and, at the end, ``problems.csv``.
+        output: Receives ``shard-00000.npz`` ..., ``manifest.json`` and, at the end, ``problems.csv``;
+            ``FOLDER-embeddings`` beside the folder unless given.
         encoder: Name for `load_encoder`, or an encoder.
-        pretrained: As in `load_encoder`.
-        activation: As in `load_encoder`.
+        pretrained, activation: As in `load_encoder`.
         device: As in `load_encoder`; several processes on one machine take one GPU each.
         kind: ``"embedding"`` for unit rows of `Encoder.encode_images`, or a kind of `Encoder.features`.
-        batch_size: Images per forward pass.
-        shard_size: Images per file.
+        batch_size: Images per forward pass, at least 1.
+        shard_size: Images per file, at least 1.
         strict: Stop at the first image that cannot be read instead of listing it in ``problems.csv``.
 
     Returns:
@@ -79,11 +81,15 @@ def embed_folder(
         ``shards_skipped``, and ``complete``: whether all shards of all processes are there.
 
     Raises:
-        EmbedError: If ``output`` holds embeddings of another encoder or kind.
+        EmbedError: If ``output`` holds embeddings of another encoder or kind, or a size is below 1.
+        ValueError: If there is no such kind.
         ImageError: If the folder is missing or, with ``strict``, an image cannot be read.
     """
     if batch_size < 1 or shard_size < 1:
-        raise ValueError(f"batch_size and shard_size must be at least 1, got {batch_size} and {shard_size}")
+        raise EmbedError(f"batch_size and shard_size must be at least 1, got {batch_size} and {shard_size}")
+    if kind != "embedding":
+        check_kind(kind)
+    output = _beside(Path(folder)) if output is None else Path(output)
     rank, world, place = _process(device)
     scan = scan_folder(folder, strict=strict, decode=False)
     if isinstance(encoder, str):
@@ -92,7 +98,7 @@ def embed_folder(
     shards = [files[start : start + shard_size] for start in range(0, len(files), shard_size)]
     keys = [_shard_key(encoder, kind, scan.folder, shard) for shard in shards]
     early = [(inside(path, scan.folder), reason) for path, reason in scan.problems]
-    _write_manifest(Path(output), encoder, kind, keys, len(files))
+    _write_manifest(output, encoder, kind, keys, len(files))
     report = {"images": 0, "embedded": 0, "problems": 0, "shards_written": 0, "shards_skipped": 0}
     for index in range(rank, len(shards), world):
         report["images"] += len(shards[index])
@@ -105,7 +111,15 @@ def embed_folder(
         with np.load(path) as shard:
             report["embedded"] += len(shard["path"])
             report["problems"] += len(shard["problem_path"])
-    return report | {"complete": _finish(Path(output), keys, early)}
+    return report | {"complete": _finish(output, keys, early)}
+
+
+def _beside(folder: Path) -> Path:
+    """Return where the shards of a folder go by default."""
+    folder = folder.resolve()  # "." has no name of its own
+    if not folder.name:
+        raise EmbedError(f"there is no place beside {folder}: say with --output where its embeddings go")
+    return folder.with_name(f"{folder.name}-embeddings")
 
 
 def _process(device: str) -> tuple[int, int, str]:
@@ -174,16 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         start_all_processes("percept.embed")
     parser = argparse.ArgumentParser(prog="python -m percept.embed", description="Embed a folder of images.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--encoder", default="percept-tiny")
-    parser.add_argument("--pretrained")
-    parser.add_argument("--activation")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--kind", default="embedding")
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--shard-size", type=int, default=1024)
-    parser.add_argument("--strict", action="store_true")
+    add_embed_options(parser)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     report = embed_folder(**vars(parser.parse_args(arguments)))
     log.info(" ".join(f"{key}={value}" for key, value in report.items()))

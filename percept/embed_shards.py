@@ -37,12 +37,6 @@ class Embeddings(NamedTuple):
 def load_embeddings(output: str | Path) -> Embeddings:
     """Read what `embed_folder` wrote, in the order of the sorted paths.
 
-    Args:
-        output: The folder with the shards.
-
-    Returns:
-        Paths, rows and fingerprint.
-
     Raises:
         EmbedError: If it is no such folder, or shards are missing; the message says how many.
     """

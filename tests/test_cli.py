@@ -120,15 +120,15 @@ def test_study_runs_and_says_so(tmp_path, capsys):
 def test_embed_passes_the_options_on(tmp_path, monkeypatch, capsys):
     seen = {}
 
-    def embed_folder(folder, output, **options):
-        seen.update(options, folder=folder, output=output)
+    def embed_folder(**options):
+        seen.update(options)
         return {"images": 3}
 
     monkeypatch.setitem(sys.modules, "percept.embed", types.SimpleNamespace(embed_folder=embed_folder))
     assert cli.main(["embed", str(tmp_path / "photos"), "--shard-size", "8", "--strict"]) == 0
     assert seen == {
         "folder": tmp_path / "photos",
-        "output": tmp_path / "photos-embeddings",
+        "output": None,
         "encoder": "percept-tiny",
         "pretrained": None,
         "activation": None,

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from percept import cli
 from percept.data.opening import ImageError, open_image
 from percept.embed import EmbedError, embed_folder, load_embeddings
 from percept.models.encoders import load_encoder
@@ -87,11 +88,12 @@ def test_rows_are_the_encoders_and_bad_images_are_listed(encoder, pictures, tmp_
 @pytest.mark.parametrize("launcher", [ACCELERATE_CPU, ACCELERATE], ids=["cpu", "gpu command"])
 def test_two_processes_equal_one(encoder, model, pictures, tmp_path, launcher):
     embed_folder(pictures, tmp_path / "one", encoder=encoder, shard_size=4)
-    said = launch(launcher, pictures, "--output", tmp_path / "two", "--encoder", model, "--shard-size", 4)
-    one, two = load_embeddings(tmp_path / "one"), load_embeddings(tmp_path / "two")
+    said = launch(launcher, pictures, "--encoder", model, "--shard-size", 4)
+    beside = tmp_path / "pictures-embeddings"
+    one, two = load_embeddings(tmp_path / "one"), load_embeddings(beside)
     assert one.paths == two.paths == names(pictures)
     np.testing.assert_allclose(one.rows, two.rows, rtol=1e-5, atol=1e-6)
-    assert (tmp_path / "one" / "problems.csv").read_text() == (tmp_path / "two" / "problems.csv").read_text()
+    assert (tmp_path / "one" / "problems.csv").read_text() == (beside / "problems.csv").read_text()
     assert said.count("shards_written=3") == 2, "both processes did their share"
 
 
@@ -188,6 +190,24 @@ def test_folder_without_images_and_shard_of_bad_images(encoder, tmp_path):
     report = embed_folder(empty, tmp_path / "out", encoder=encoder, shard_size=1)
     assert (report["embedded"], report["problems"]) == (1, 1)
     assert load_embeddings(tmp_path / "out").paths == ["b.png"]
+
+
+def test_the_current_folder_has_its_shards_beside_it(model, pictures, monkeypatch, capsys):
+    monkeypatch.chdir(pictures)
+    assert cli.main(["embed", ".", "--encoder", str(model), "--device", "cpu"]) == 0
+    assert "embedded: 23" in capsys.readouterr().out
+    assert load_embeddings(pictures.with_name("pictures-embeddings")).paths == names(pictures)
+
+
+def test_settings_that_cannot_work_are_named_before_anything_is_written(pictures, monkeypatch, capsys):
+    monkeypatch.chdir(pictures)
+    assert cli.main(["embed", ".", "--batch-size", "0"]) == 2
+    assert "batch_size and shard_size must be at least 1, got 0 and 1024" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="kind must be one of"):
+        embed_folder(".", kind="tokens")
+    with pytest.raises(EmbedError, match="no place beside /: say with --output"):
+        embed_folder("/")
+    assert not pictures.with_name("pictures-embeddings").exists()
 
 
 def test_outputs_need_no_pickle_and_no_absolute_path(encoder, pictures, tmp_path):
