@@ -31,14 +31,7 @@ def weights_file() -> Path:
 
 
 def rename_in_order(source: dict[str, torch.Tensor], target: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Give ``source``'s tensors the names of ``target``, position by position.
-
-    Args:
-        source: Tensors under their old names, in the order of the network.
-        target: Tensors of the same network under the new names.
-
-    Returns:
-        The tensors of ``source`` by new name.
+    """Return ``source``'s tensors under the names of ``target``, position by position.
 
     Raises:
         ValueError: If numbers or shapes differ anywhere, or a batch-norm statistic meets a weight.
@@ -62,11 +55,3 @@ def build() -> nn.Module:
     model: nn.Module = timm.create_model(ARCHITECTURE, pretrained=False)
     model.load_state_dict(rename_in_order(read_weights(weights_file()), model.state_dict()))
     return model.eval()
-
-
-def class_names() -> list[str]:
-    """Return the 1,000 ImageNet class names in the order of the classifier (from timm's tables, offline)."""
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo()
-    return [str(info.index_to_description(index)) for index in range(1000)]

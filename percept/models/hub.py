@@ -24,14 +24,7 @@ class HubUnavailable(EncoderError):  # noqa: N818 - says what happened
 
 
 def from_hub(what: str, fetch: Callable[[], T]) -> T:
-    """Run something that may download; a failure becomes one message that names the local-folder way.
-
-    Args:
-        what: The name that was asked for.
-        fetch: Does the work; may contact the network.
-
-    Returns:
-        What ``fetch`` returns.
+    """Return what ``fetch`` makes of the name ``what``; a failure becomes a message with the local-folder way.
 
     Raises:
         HubUnavailable: If it raised anything.

@@ -80,9 +80,6 @@ def from_transform(transform: Any, settings: dict[str, Any]) -> Preprocess:
         transform: A ``Compose`` of picture operations, one conversion to a tensor, and ``Normalize``.
         settings: Plain values that describe it.
 
-    Returns:
-        The rule.
-
     Raises:
         ValueError: If the pipeline has another form.
     """

@@ -101,10 +101,7 @@ def load(folder: Path) -> Checkpoint:
 
 
 def trainable_state(model: nn.Module) -> dict[str, Tensor]:
-    """The trainable parameters and all buffers of `model`: what training can change, e.g. adapters alone.
-
-    Args:
-        model: frozen parameters (`requires_grad` off) are left out.
+    """The trainable (`requires_grad`) parameters and all buffers of `model`, e.g. adapters alone.
 
     Returns:
         name -> tensor, sharing memory with the model.

@@ -74,7 +74,6 @@ def fit(
         loss: `loss(model, batch) -> (scalar, numbers to log)`. Over several processes it must call
             `model(...)`. Batches sampled from the model itself (REINFORCE) are drawn here, under
             `torch.no_grad()`.
-        config: settings.
         folder: for `metrics.jsonl`, `config.json` and `checkpoints/`; None keeps nothing on disk.
         gradients: replaces the plain forward and backward pass, and `loss` (see
             `percept.training.gradients`).
@@ -82,15 +81,12 @@ def fit(
         evaluate: name -> `f(bare model)`, run on the main process without gradient, in evaluation mode, every
             `evaluate_every` steps and at the end; a dict of numbers is logged under `name/key`.
         log: called with each row of metrics, a dict of plain values.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps"; a name that is absent is an error.
+        device: as in `percept.device.pick_device`.
         state_dict: what of the model is saved; `percept.training.checkpoint.trainable_state` for adapters
             alone.
         identity: plain facts about data or model that a resumed run must share, such as the number of items.
         resume: go on from the newest checkpoint in `folder`; when off, a folder with checkpoints is an error.
         progress: receives progress lines; "auto" writes them to standard output, None is silent.
-
-    Returns:
-        Steps, history and last metrics.
 
     Raises:
         TrainingError: A loss or gradient is not finite (an fp16 gradient: 21 times in a row), or the folder

@@ -23,9 +23,6 @@ _FIELDS = {field.name: field for field in dataclasses.fields(PretrainConfig)}
 def main(arguments: Sequence[str] | None = None) -> FitResult:
     """Train from a source of pairs and a model folder; `--help` lists every setting.
 
-    Args:
-        arguments: of the command line; those of this process when None.
-
     Returns:
         What `pretrain` returns. The main process also writes `RUN/model/`, which plain open_clip loads.
     """
@@ -51,10 +48,8 @@ def start_all_processes(module: str) -> None:
     """Make `accelerate launch --cpu --num_processes N -m MODULE` start N processes.
 
     Without MPI, accelerate starts one process for CPUs, whatever N is, and says nothing. Then this process is
-    replaced by torchrun, which accelerate itself uses for GPUs. Under other launchers nothing happens.
-
-    Args:
-        module: to run in each process, with the arguments of this one.
+    replaced by torchrun, which accelerate itself uses for GPUs, with the same arguments. Under other launchers nothing
+    happens.
     """
     environment = os.environ
     sizes = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")

@@ -28,9 +28,8 @@ def make_accelerator(device: str = "auto", precision: str = "auto") -> tuple[Acc
     """An `Accelerator` for a device and a precision, and a sentence that says what was chosen and why.
 
     Args:
-        device: see `percept.device.pick_device`; `accelerate launch --cpu` wins over "auto".
-        precision: see `percept.device.pick_precision`; `accelerate launch --mixed_precision` wins over
-            "auto".
+        device: as in `percept.device.pick_device`; `accelerate launch --cpu` wins over "auto".
+        precision: as in `percept.device.pick_precision`; `accelerate launch --mixed_precision` wins over "auto".
 
     Raises:
         ValueError: accelerate was configured for something this loop does not support (FSDP, DeepSpeed, TPU).
@@ -82,8 +81,7 @@ def ahead(batches: Callable[[int], Any], first: int, last: int, depth: int) -> I
 
     Args:
         batches: see `percept.training.fit.fit`.
-        first: first step.
-        last: step after the last.
+        first, last: first step, and the step after the last.
         depth: 0 makes each batch when it is needed.
     """
     if depth == 0:

@@ -18,7 +18,6 @@ class Metrics:
 
     Args:
         path: file to append to, or None to keep rows in memory only.
-        log: also called with every row.
         after: step from which the run resumes; later rows of the file, which the run will write again, and a
             line cut short by a kill are dropped.
     """
@@ -63,7 +62,6 @@ class Progress:
     alone.
 
     Args:
-        steps: steps of the whole run.
         say: receives each line; None is silent, "auto" writes to standard output.
         every: seconds between two plain lines.
     """

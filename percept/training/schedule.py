@@ -17,9 +17,6 @@ def warmup_cosine(step: int, steps: int, warmup: int = 0) -> float:
         steps: updates of the whole run.
         warmup: updates of the rise; the first has factor 1 / `warmup`.
 
-    Returns:
-        A factor in 0 ... 1.
-
     Example:
         >>> [round(warmup_cosine(step, 6, warmup=2), 3) for step in range(6)]
         [0.5, 1.0, 1.0, 0.854, 0.5, 0.146]
@@ -39,7 +36,7 @@ def decay_groups(
 
     Args:
         model: only parameters with `requires_grad` are taken.
-        weight_decay: decay of the first group.
+        weight_decay: of the first group.
         exempt: names, or parts of names, of further parameters that must not be decayed.
 
     Returns:
