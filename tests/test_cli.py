@@ -180,7 +180,9 @@ def test_the_command_starts_fast_and_imports_nothing_heavy():
     assert done.stdout.strip() == "[]", done.stderr
 
 
-@pytest.mark.parametrize("module", ["runs", "workbook", "contract", "studies", "notebooks", "webpage"])
+@pytest.mark.parametrize(
+    "module", ["runs", *(f"workbook.{name}" for name in ("runner", "contract", "studies", "notebooks", "webpage"))]
+)
 def test_the_runner_imports_no_torch(module):
     code = f"import sys, percept.{module}; print('torch' in sys.modules, 'papermill' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=runs.ROOT)
