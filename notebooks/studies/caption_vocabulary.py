@@ -16,7 +16,7 @@ from percept.evaluation.zero_shot import classify
 from percept.training import tiny
 from percept.training.pretrain import PretrainConfig, pretrain
 
-BUDGET = {"pairs": 25_600, "batch": 64, "scenes": 6_000, "test_per_noun": 3}
+BUDGET = {"pairs": 19_200, "batch": 64, "scenes": 5_000, "test_per_noun": 3}
 ARMS = [
     "labels",  # "dog, car": bare class words, as a shop floor's database holds them
     "templated labels",  # "a picture of dog, car": the same words in a template

@@ -15,8 +15,8 @@ from percept.data.scenes import SPLITS, render
 from percept.evaluation import language, transfer
 
 BUDGET = {
-    "shots": [1, 2, 4, 8, 16], "test_per_noun": 6, "naming_per_noun": 15, "search": 1000,
-    "digits": [600, 300], "textile": [50, 50, 100],
+    "shots": [1, 2, 4, 8, 16], "test_per_noun": 6, "naming_per_noun": 10, "search": 800,
+    "digits": [500, 300], "textile": [40, 40, 60],
 }  # fmt: skip
 ARMS = ["statistics", "efficientnet-lite0", "percept-tiny"]
 SEEDS = [0, 1, 2]

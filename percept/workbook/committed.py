@@ -79,7 +79,7 @@ def _textile() -> tuple[Figure, str]:
     table = studies.load("frozen_features").table
     tasks = ["textile inspection", *(f"textile inspection, {kind}" for kind in ("nominal", "local", "global"))]
     bars = {arm: {task: seed_interval(rows[task]) for task in tasks} for arm, rows in table.groupby("arm", sort=False)}
-    title = "Inspecting simulated textiles with 50 good and 50 bad examples"
+    title = "Inspecting simulated textiles with 40 good and 40 bad examples"
     figure = figures.accuracy_bars(bars, title=title, note="95 % t interval over draws of images", chance=0.5)
     return figure, "; ".join(alt.describe_values(arm, row, 0.5) for arm, row in bars.items())
 
