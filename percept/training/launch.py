@@ -95,11 +95,24 @@ def read_pairs(given: argparse.Namespace) -> Pairs:
     """The source that the command line names."""
     from percept.data import pair_files, shards
 
+    if given.folder:
+        return _folder_pairs(given.folder, given.template, strict=given.strict)
     if given.csv:
         return pair_files.read_csv(given.csv, given.images, strict=given.strict)
     if given.coco:
         return pair_files.read_coco(given.coco, given.images or given.coco.parent, strict=given.strict)
     return shards.read_webdataset(given.webdataset, strict=given.strict)
+
+
+def _folder_pairs(folder: Path, templates: Sequence[str], *, strict: bool) -> Pairs:
+    """Labelled images with the user's own sentences around the labels."""
+    from percept.data.images import read_folder
+    from percept.data.pairs import OpenedPairs, PairsError, templated
+
+    own = read_folder(folder, strict=strict)
+    if "label" not in own.table or own.table["label"].isna().any():
+        raise PairsError(f"{folder} needs a label for every image: class sub-folders, or a label column without gaps")
+    return OpenedPairs(own.paths, templated(own.table["label"].astype(str).tolist(), templates))
 
 
 def _export(model: Any, folder: Path, target: Path) -> None:
@@ -119,6 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--csv", type=Path, help="columns filepath and title, tab or comma")
     source.add_argument("--coco", type=Path, help="COCO captions JSON")
     source.add_argument("--webdataset", help="folder or pattern of .tar shards")
+    source.add_argument("--folder", type=Path, help="labelled images: class sub-folders, or a labels.csv")
+    parser.add_argument("--template", nargs="+", default=["{}"], help="own sentences with {} for the label of --folder")
     parser.add_argument("--images", type=Path, help="folder of the images of --csv or --coco")
     parser.add_argument("--strict", action="store_true", help="stop at the first bad row or image")
     parser.add_argument("--model", type=Path, required=True, help="open_clip folder (or its config file)")

@@ -1,3 +1,4 @@
+import argparse
 import json
 import math
 import os
@@ -14,7 +15,7 @@ from PIL import Image
 from percept.data.pairs import ArrayPairs, PairsError
 from percept.training.batches import Batches, to_square
 from percept.training.config import TrainingError
-from percept.training.launch import main
+from percept.training.launch import main, read_pairs
 from percept.training.pretrain import PretrainConfig, pretrain
 from percept.training.progress import read
 
@@ -230,3 +231,17 @@ def test_the_embedded_settings_are_clips(tmp_path):
     config = PretrainConfig(steps=10)
     assert (config.betas, config.eps, config.weight_decay, config.learning_rate) == ((0.9, 0.98), 1e-6, 0.2, 5e-4)
     assert json.loads(json.dumps(config.betas)) == [0.9, 0.98]
+
+
+def test_a_labelled_folder_with_own_sentences_is_a_source(tmp_path):
+    for name in ("scratch", "dent"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            Image.fromarray(np.full((8, 8, 3), 40 * number, np.uint8)).save(tmp_path / name / f"{number}.png")
+    given = argparse.Namespace(folder=tmp_path, template=["a {} on the cover"], strict=True)
+    images, texts = read_pairs(given).batch(np.arange(4), np.random.default_rng(0))
+    assert len(images) == 4
+    assert sorted(texts) == ["a dent on the cover"] * 2 + ["a scratch on the cover"] * 2
+    (tmp_path / "labels.csv").write_text("file,score\nscratch/0.png,1\n")
+    with pytest.raises(ValueError, match="needs a label for every image"):
+        read_pairs(given)
