@@ -55,20 +55,20 @@ def scene_sets(per_noun: int, block: int = 0) -> ImageSets:
     chosen = {
         name: single_objects(split, per_noun, offset=18_000 * block, scan=18_000) for name, split in splits.items()
     }
-    found = {name: (single.pictures(), single.labels) for name, single in chosen.items()}
-    clean, labels = found["seen drawings"]
-    # Only nouns with colours and poses have unseen combinations: the fair reference has no others.
-    same = np.isin(labels, found["unseen combinations"][1])
-    found["seen combinations, same nouns"] = clean[same], labels[same]
     test = chosen["seen drawings"]
-    for name, shown in (
-        ("outlines only", test.pictures(style="line")),
-        ("another artist", test.pictures(style="twemoji")),
-        ("grayscale", scenes.grayscale(clean)),
-        ("blur", shifts.blur(clean)),
-    ):
-        found[name] = shown, labels
-    return found
+    clean, labels = test.pictures(), test.labels
+    # Only nouns with colours and poses have unseen combinations: the fair reference has no others.
+    same = np.isin(labels, chosen["unseen combinations"].labels)
+    return {
+        "seen drawings": (clean, labels),
+        "unseen backgrounds": (chosen["unseen backgrounds"].pictures(), chosen["unseen backgrounds"].labels),
+        "seen combinations, same nouns": (clean[same], labels[same]),
+        "unseen combinations": (chosen["unseen combinations"].pictures(), chosen["unseen combinations"].labels),
+        "outlines only": (test.pictures(style="line"), labels),
+        "another artist": (test.pictures(style="twemoji"), labels),
+        "grayscale": (scenes.grayscale(clean), labels),
+        "blur": (shifts.blur(clean), labels),
+    }
 
 
 def naming(encoder: LanguageEncoder, image_sets: ImageSets) -> dict[str, pd.DataFrame]:
@@ -123,5 +123,6 @@ def search(encoder: LanguageEncoder, indices: Sequence[int], pictures: np.ndarra
 
 
 def _sentence(options: list[str]) -> str:
-    """The longest of the listings that open a scene's captions: with detail and place, where it has them."""
-    return max(options[:3], key=len)
+    """The longest of the plain listings that open a scene's captions: with detail and place, where it has them."""
+    framed = ("a picture of", "の絵")
+    return max((text for text in options[:3] if not (text.startswith(framed) or text.endswith(framed))), key=len)

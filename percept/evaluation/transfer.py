@@ -21,6 +21,7 @@ from percept.evaluation.few_shot import few_shot_curve, linear_probe
 
 Describe = Callable[[np.ndarray], np.ndarray]
 PARTS = ("train", "validate", "test")
+_CUT = 10.0
 
 
 class Task(NamedTuple):
@@ -165,7 +166,8 @@ def describers(folder: str | Path, encoder: str = "percept-tiny", device: str = 
 
     def of(name: str) -> Describe:
         loaded = load_encoder(name, device=device)
-        return lambda images: cache.encode(loaded, images, "global").numpy()
+        # Small batches keep the feature maps of a convolutional net in memory that fits a laptop.
+        return lambda images: cache.encode(loaded, images, "global", batch_size=32).numpy()
 
     def statistics(images: np.ndarray) -> np.ndarray:
         return np.hstack([pixel_statistics(images), texture_statistics(images)])
@@ -174,7 +176,11 @@ def describers(folder: str | Path, encoder: str = "percept-tiny", device: str = 
 
 
 def describe_task(task: Task, describe: Describe) -> dict[str, np.ndarray]:
-    """Features of every part, scaled to mean 0 and deviation 1 on the training part (statistics have units)."""
+    """Features of every part, scaled to mean 0 and deviation 1 on the training part, cut at 10 deviations.
+
+    Statistics have units, hence the scale. A feature that is all but dead on the training part would be thousands of
+    deviations away elsewhere, and would outvote all others, hence the cut.
+    """
 
     def features(images: Any) -> np.ndarray:
         return inspection.pooled_tile_features(describe, images) if task.tiled else describe(images)
@@ -182,7 +188,7 @@ def describe_task(task: Task, describe: Describe) -> dict[str, np.ndarray]:
     found = {part: np.asarray(features(task.images[part]), np.float64) for part in PARTS}
     mean, deviation = found["train"].mean(0), found["train"].std(0)
     deviation[deviation < 1e-6] = 1.0
-    return {part: (values - mean) / deviation for part, values in found.items()}
+    return {part: np.clip((values - mean) / deviation, -_CUT, _CUT) for part, values in found.items()}
 
 
 def probe(task: Task, describe: Describe, *, steps_per_decade: int = 1) -> dict[str, Any]:

@@ -43,7 +43,9 @@ def accuracy_bars(
             look: dict[str, Any] = {"color": color, "edgecolor": "white", "hatch": HATCHES[index]}
             axes.barh(y, interval[0], step * 0.92, label=encoder if row == 0 else None, **look)
             axes.errorbar(interval[0], y, xerr=error_bar(interval), color="black", capsize=2.5, lw=1)
-            axes.annotate(f"{interval[0]:.2f}", (interval[2], y), (5, 0), textcoords="offset points", va="center")
+            axes.annotate(
+                f"{interval[0]:.2f}", (min(interval[2], 1.0), y), (5, 0), textcoords="offset points", va="center"
+            )
             largest = max(largest, float(interval[2]))
     levels = chance if isinstance(chance, Mapping) else {} if chance is None else dict.fromkeys(tasks, chance)
     for row, task in enumerate(tasks):
@@ -51,7 +53,9 @@ def accuracy_bars(
             ends = [levels[task]] * 2, [row - 0.46, row + 0.46]
             axes.plot(*ends, color="white", lw=3)
             axes.plot(*ends, "--", color="black", lw=1.3, label=None if task != next(iter(levels)) else "chance")
-    axes.set(yticks=range(len(tasks)), yticklabels=tasks, xlabel="accuracy", xlim=(0, max(largest * 1.12, 0.05)))
+    axes.set(
+        yticks=range(len(tasks)), yticklabels=tasks, xlabel="accuracy", xlim=(0, min(max(largest * 1.12, 0.05), 1.12))
+    )
     axes.set_ylim(len(tasks) - 0.45, -0.55)
     head(axes, title, note)
     legend(figure, axes, len(encoders) + (chance is not None))

@@ -30,6 +30,21 @@ def test_probe_finds_a_planted_difference_and_groups_add_up():
     assert sum(right.sum() for right in result["groups"].values()) == result["correct"].sum()
 
 
+def test_a_feature_that_is_dead_in_training_does_not_decide():
+    """One feature is all but constant on the training part and wild elsewhere; uncut it outvotes fifty good ones."""
+    task = planted()
+    rng = np.random.default_rng(5)
+
+    def with_dead_feature(images):
+        training = images is task.images["train"]
+        dead = rng.normal(0, 1e-4, len(images)) if training else rng.normal(0, 1, len(images)) ** 3
+        return np.column_stack([np.repeat(statistics(images)[:, :1], 50, axis=1), dead])
+
+    found = transfer.describe_task(task, with_dead_feature)
+    assert max(np.abs(values).max() for values in found.values()) <= 10
+    assert transfer.probe(task, with_dead_feature)["acc1"] > 0.9
+
+
 def test_shuffled_labels_are_near_chance():
     task = planted()
     rng = np.random.default_rng(3)
