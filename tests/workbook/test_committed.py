@@ -1,0 +1,40 @@
+"""Numbers that README and the model card quote are those of the committed study, and the study is not stale."""
+
+from pathlib import Path
+
+import pytest
+
+import percept
+from percept.evaluation.statistics import seed_interval
+from percept.storage import ROOT
+from percept.workbook import studies
+
+CARD = Path(percept.__file__).parent / "models" / "tiny" / "README.md"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    study = studies.load("frozen_features")
+    assert not study.stale
+    assert not study.missing
+    return study.table[study.table["arm"] == "percept-tiny"]
+
+
+def test_readme_quotes_the_study(rows):
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+
+    def share(column):
+        return f"{100 * rows[column].mean():.0f} %"
+
+    names = share("English prompts: seen drawings"), share("Japanese prompts: seen drawings")
+    assert f"it names {names[0]} of held-out objects among 92 nouns in English and {names[1]} in Japanese" in text
+    assert f"in {share('search en, first 1')} and {share('search ja, first 1')} of cases" in text
+    assert f"another artist: {share('English prompts: another artist')}." in text
+    assert f"New backgrounds: {share('English prompts: unseen backgrounds')}." in text
+
+
+@pytest.mark.parametrize("shift", ["seen drawings", "unseen combinations", "another artist", "blur"])
+def test_card_quotes_the_study(rows, shift):
+    cells = [seed_interval(rows[f"{language} prompts: {shift}"]) for language in ("English", "Japanese")]
+    line = " | ".join(f"{100 * i.value:.1f} % ({100 * i.low:.1f} to {100 * i.high:.1f})" for i in cells)
+    assert f"| {shift} | {line} |" in CARD.read_text("utf-8")
