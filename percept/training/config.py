@@ -17,7 +17,8 @@ class FitConfig:
     Attributes:
         steps: updates of the whole run.
         learning_rate: peak, after the warm-up.
-        warmup: updates of the linear rise; then half a cosine to zero.
+        warmup: updates of the linear rise.
+        schedule: what follows the rise: "cosine" is half a cosine to zero, "constant" keeps the peak.
         weight_decay: decoupled (AdamW), not for parameters with at most one axis, nor those in `exempt`.
         exempt: names, or parts of names, of further parameters without decay.
         betas: AdamW's averages.
@@ -35,6 +36,7 @@ class FitConfig:
     steps: int
     learning_rate: float = 1e-3
     warmup: int = 0
+    schedule: str = "cosine"
     weight_decay: float = 0.0
     exempt: tuple[str, ...] = ()
     betas: tuple[float, float] = (0.9, 0.999)
@@ -55,5 +57,7 @@ class FitConfig:
         for name in ("warmup", "weight_decay", "clip_norm", "evaluate_every", "checkpoint_every", "prefetch", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.schedule not in ("cosine", "constant"):
+            raise ValueError(f'schedule must be "cosine" or "constant", got {self.schedule!r}')
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate}")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from percept.training import gradients as ways
 from percept.training.config import FitConfig, TrainingError
-from percept.training.process import Interrupts, ahead, make_accelerator
+from percept.training.process import Interrupts, agreed, ahead, make_accelerator
 from percept.training.progress import Metrics, Progress
 from percept.training.run import Run
 
@@ -29,7 +29,7 @@ class FitResult:
     """What a run leaves behind.
 
     Attributes:
-        steps: updates done, those before a resume included.
+        steps: updates done, those before a resume included; fewer than asked for where `stop` ended the run.
         resumed_from: step of the checkpoint this call began with; 0 for a fresh start.
         skipped: updates left out in this call because an fp16 gradient overflowed; the loss scale adapts by it.
         history: rows of metrics of the whole run.
@@ -57,6 +57,7 @@ def fit(
     gradients: ways.Gradients | None = None,
     after_step: Callable[[nn.Module], object] | None = None,
     evaluate: Mapping[str, Callable[[nn.Module], float | Mapping[str, float]]] | None = None,
+    stop: Callable[[list[dict[str, Any]]], bool] | None = None,
     log: Callable[[dict[str, Any]], object] | None = None,
     device: str = "auto",
     state_dict: Callable[[nn.Module], dict[str, Tensor]] = nn.Module.state_dict,
@@ -80,6 +81,7 @@ def fit(
         after_step: called with the bare model after each update, e.g. to clamp a parameter.
         evaluate: name -> `f(bare model)`, run on the main process without gradient, in evaluation mode, every
             `evaluate_every` steps and at the end; a dict of numbers is logged under `name/key`.
+        stop: asked after each evaluation with all rows so far (and again by a resumed run): True ends the run.
         log: called with each row of metrics, a dict of plain values.
         device: as in `percept.device.pick_device`.
         state_dict: what of the model is saved; `percept.training.checkpoint.trainable_state` for adapters
@@ -104,25 +106,29 @@ def fit(
         metrics = Metrics(folder / "metrics.jsonl" if folder and main else None, log if main else None, start)
         speaker = Progress(config.steps, progress if main else None)
         speaker.note(why + (f"; resumed after step {start:,}" if start else ""))
+        done, ended = start, agreed(accelerator, bool(start and stop and stop(metrics.rows)))
         with Interrupts(accelerator) as interrupts:
-            for step, batch in ahead(batches, start, config.steps, config.prefetch):
+            for step, batch in ahead(batches, start, start if ended else config.steps, config.prefetch):
                 row = run.update(step, batch, step_gradients)
-                done, stop = step + 1, interrupts.wanted()
+                done, interrupted = step + 1, interrupts.wanted()
                 last = done == config.steps
                 speaker.update(done, float(row["loss"]))
                 evaluated = evaluate and (last or _due(done, config.evaluate_every))
                 if evaluate and evaluated:
                     row |= run.evaluate(evaluate)
-                if last or stop or evaluated or _due(done, config.log_every):
+                    last = last or agreed(accelerator, bool(stop and stop([*metrics.rows, _plain(row)])))
+                if last or interrupted or evaluated or _due(done, config.log_every):
                     metrics.add(_plain(row))
-                if last or stop or _due(done, config.checkpoint_every):
+                if last or interrupted or _due(done, config.checkpoint_every):
                     run.save(done)
-                if stop and not last:
+                if interrupted and not last:
                     interrupts.stop(f"stopped after step {done:,}; {run.saved()}")
+                if last:
+                    break
     finally:
         run.close()
     final = metrics.rows[-1] if metrics.rows else {}
-    return FitResult(config.steps, start, run.skipped, metrics.rows, final, folder, why)
+    return FitResult(done, start, run.skipped, metrics.rows, final, folder, why)
 
 
 def _due(step: int, every: int) -> bool:

@@ -99,6 +99,14 @@ def ahead(batches: Callable[[int], Any], first: int, last: int, depth: int) -> I
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def agreed(accelerator: Accelerator, wish: bool) -> bool:
+    """Whether any process wishes so; every process must ask, and all get the same answer."""
+    if accelerator.num_processes == 1:
+        return wish
+    flag = torch.tensor(float(wish), device=accelerator.device)
+    return bool(accelerator.reduce(flag, "sum").item())
+
+
 class Interrupts:
     """Turns Ctrl-C, the notebook's stop button and SIGTERM into a wish that is granted between two steps.
 
@@ -129,10 +137,7 @@ class Interrupts:
 
     def wanted(self) -> bool:
         """Whether to stop now; all processes get the same answer, since all must leave at the same step."""
-        if self.accelerator.num_processes == 1:
-            return self.signal != 0
-        flag = torch.tensor(float(self.signal != 0), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flag, "sum").item())
+        return agreed(self.accelerator, self.signal != 0)
 
     def stop(self, message: str) -> None:
         """Leave as the signal would have."""

@@ -50,7 +50,9 @@ class Run:
         """One update; returns its row of metrics."""
         config, accelerator = self.config, self.accelerator
         seed_step(config.seed, step, accelerator)
-        rate = config.learning_rate * warmup_cosine(step, config.steps, config.warmup)
+        # A rise is all that a constant rate shares with a cosine: without an end it stays at its peak.
+        steps = config.steps if config.schedule == "cosine" else math.inf
+        rate = config.learning_rate * warmup_cosine(step, steps, config.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch = send_to_device(batch, accelerator.device, non_blocking=True)

@@ -9,12 +9,12 @@ from typing import Any
 from torch import nn
 
 
-def warmup_cosine(step: int, steps: int, warmup: int = 0) -> float:
+def warmup_cosine(step: int, steps: float, warmup: int = 0) -> float:
     """Factor on the base learning rate: a linear rise over `warmup` steps, then half a cosine to 0.
 
     Args:
         step: index of the update about to be made, 0 ... `steps` - 1.
-        steps: updates of the whole run.
+        steps: updates of the whole run; infinitely many keep the factor at 1 after the rise.
         warmup: updates of the rise; the first has factor 1 / `warmup`.
 
     Example:

@@ -291,3 +291,24 @@ def test_progress_outside_a_terminal_is_one_plain_line_now_and_then(capsys, monk
     assert 20 < len(lines) < 35
     assert lines[1].startswith("step 8 of 100: loss 0.1250, 21 s, about 5 min left")
     assert not any("\r" in each or "\x1b" in each for each in lines)
+
+
+def test_a_constant_schedule_keeps_its_peak_after_the_rise():
+    rates = [row["learning_rate"] for row in train(line(), steps=6, warmup=2, schedule="constant").history]
+    assert rates == [0.0005, 0.001, 0.001, 0.001, 0.001, 0.001]
+    with pytest.raises(ValueError, match='schedule must be "cosine" or "constant"'):
+        FitConfig(steps=1, schedule="linear")
+
+
+def test_a_run_that_was_ended_early_stays_ended(tmp_path):
+    def enough(rows):
+        return sum("count" in row for row in rows) == 2
+
+    options = {"evaluate": {"count": lambda model: 1.0}, "evaluate_every": 3, "stop": enough}
+    ended, again = line(), line()
+    result = train(ended, tmp_path, **options)
+    assert result.steps == result.final["step"] == 6
+    resumed = train(again, tmp_path, **options)
+    assert (resumed.steps, resumed.resumed_from, len(resumed.history)) == (6, 6, 6)
+    assert torch.equal(weights(again), weights(ended))
+    assert train(line(), steps=12, evaluate={"count": lambda model: 1.0}).steps == 12
