@@ -177,6 +177,7 @@ def _finish(name: str, model: Any, config: dict[str, Any], tokenizer: Any) -> En
         torch.device("cpu"),
         "fp32",
         tokenizer,
+        parts,
     )
 
 

@@ -41,6 +41,7 @@ class Encoder:
         device: Where the model runs.
         precision: ``fp32``, ``bf16`` or ``fp16`` for the matrix products; outputs are float32.
         tokenizer: list[str] to tokens [N, context], or None without a text tower.
+        parts: What the fingerprint covers besides the weights, as plain JSON values.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Encoder:
     device: torch.device
     precision: str = "fp32"
     tokenizer: Any = None
+    parts: dict[str, Any] = field(default_factory=dict, repr=False)
     _warned: bool = field(default=False, repr=False)
 
     @property

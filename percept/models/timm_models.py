@@ -73,4 +73,5 @@ def _finish(name: str, model: Any) -> Encoder:
         "preprocess": plain_settings(rule),
     }
     width = int(getattr(model, "head_hidden_size", None) or model.num_features)
-    return Encoder(name, model, rule, make_fingerprint(parts, model.state_dict()), width, torch.device("cpu"))
+    digest = make_fingerprint(parts, model.state_dict())
+    return Encoder(name, model, rule, digest, width, torch.device("cpu"), parts=parts)
