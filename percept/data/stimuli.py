@@ -22,6 +22,7 @@ DISTORTIONS = ("blur", "noise", "jpeg", "contrast", "colour cast", "pixelate")
 _LIGHT_SPAN, _COARSE_SPAN = 20.0, 25.0  # CIELAB units that count as 1
 _MOST_THINGS = 4
 _BLOCK = 20_000  # scenes of a split that one seed may draw from
+_POOL = 8_000  # of them, those that single objects are looked for in
 
 
 class Stimuli(NamedTuple):
@@ -274,5 +275,5 @@ def _categories(split: str, n: int, seed: int, rng: np.random.Generator) -> Stim
 def _objects(split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Pictures of single objects and their class ids."""
     offset = (seed * _BLOCK) % len(SPLITS[split])
-    found = single_objects(split, 12, offset=offset, scan=_BLOCK)
+    found = single_objects(split, 12, offset=offset, scan=_POOL)
     return render(found.indices), found.labels
