@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from percept.data.bapps import JndPairs
 from percept.data.triplets import Triplets
 from percept.evaluation.arrays import to_numpy, unit_rows
 
@@ -48,14 +49,22 @@ def triplet_distances(features: Any, items: Any) -> Distances:
     return found[0], found[1]
 
 
+def pair_distances(features: Any, items: Any) -> np.ndarray:
+    """Cosine distances float64 [P] of pairs, whole numbers [P, 2], as `jnd_map` wants them."""
+    pairs = to_numpy(items)
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ValueError(f"items must be whole numbers [P, 2], got shape {pairs.shape}")
+    return triplet_distances(features, pairs[:, [0, 1, 1]])[0]
+
+
 def encoder_features(
-    encoder: Any, triplets: Triplets, kind: str = "embedding", cache: Any = None, batch_size: int = 64
+    encoder: Any, triplets: Triplets | JndPairs, kind: str = "embedding", cache: Any = None, batch_size: int = 64
 ) -> np.ndarray:
-    """Features of every picture of some triplets, each encoded once; files are opened block by block.
+    """Features of every picture of some triplets or pairs, each encoded once; files are opened block by block.
 
     Args:
         encoder: `percept.models.encoders.Encoder`.
-        triplets: N pictures (`Triplets.compact` drops those that no triplet uses).
+        triplets: N pictures (`Triplets.compact` drops those that no triplet uses); or pairs.
         kind: "embedding" (`encode_images`), "global", "cls_patch" or "patch".
         cache: `percept.models.cache.EmbeddingCache`, or None.
         batch_size: pictures per forward pass.

@@ -12,6 +12,7 @@ from percept.evaluation.distances import (
     encoder_distances,
     encoder_features,
     histogram_distances,
+    pair_distances,
     pixel_distances,
     ssim_distances,
     triplet_distances,
@@ -19,8 +20,8 @@ from percept.evaluation.distances import (
 
 __all__ = [
     "deep_distances", "encoder_distances", "encoder_features", "histogram_distances", "jnd_map",
-    "odd_one_out_accuracy", "odd_one_out_items", "pixel_distances", "ssim_distances", "strict_accuracy",
-    "triplet_distances", "two_alternative_items", "two_alternative_score",
+    "odd_one_out_accuracy", "odd_one_out_distances", "odd_one_out_items", "pair_distances", "pixel_distances",
+    "ssim_distances", "strict_accuracy", "triplet_distances", "two_alternative_items", "two_alternative_score",
 ]  # fmt: skip
 TIES = ("correct", "wrong")
 
@@ -130,6 +131,15 @@ def odd_one_out_items(d12: Any, d13: Any, d23: Any, ties: str = "correct") -> np
     kept = _numbers(d12, "d12")
     others = np.minimum(_numbers(d13, "d13", kept.size), _numbers(d23, "d23", kept.size))
     return (kept <= others if ties == "correct" else kept < others).astype(np.float64)
+
+
+def odd_one_out_distances(d_left: Any, d_right: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(d12, d13, d23) of choices from the distances of the 2M triplets that `from_odd_one_out` makes of them."""
+    left = _numbers(d_left, "d_left")
+    right = _numbers(d_right, "d_right", left.size)
+    if left.size % 2:
+        raise ValueError(f"every choice gives two triplets, got {left.size}; pass all of them in order")
+    return left[::2], right[::2], right[1::2]
 
 
 def odd_one_out_accuracy(d12: Any, d13: Any, d23: Any, ties: str = "correct") -> float:
