@@ -76,12 +76,15 @@ class AdaptedEncoder(Encoder):
     def strength(self) -> float:
         """Present factor on the low-rank update; 1 is what was trained, 0 the base."""
         layer = _lora_layers(self.model)[0]
-        return float(layer.scaling[ADAPTER] * layer.r[ADAPTER] / layer.lora_alpha[ADAPTER])
+        # Rounded, so that the number that was set comes back, and with it the same fingerprint.
+        return round(float(layer.scaling[ADAPTER] * layer.r[ADAPTER] / layer.lora_alpha[ADAPTER]), 12)
 
     @property
     def fingerprint(self) -> str:
         """Hex digest of the base, the facts, the strength and the adapter's tensors."""
         parts = dataclasses.asdict(self.facts) | {"strength": self.strength}
+        # The base's name is how it was found on this machine; its fingerprint is what it is.
+        del parts["base"]
         return make_fingerprint(parts, adapter_parameters(self))
 
     @fingerprint.setter

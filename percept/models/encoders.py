@@ -198,13 +198,14 @@ def load_encoder(
     device: str = "auto",
     activation: str | None = None,
     precision: str = "auto",
+    image_size: int | None = None,
 ) -> Encoder:
     """Load an encoder.
 
     Args:
         name: ``"percept-tiny"`` and ``"efficientnet-lite0"`` (both offline); the path of a folder in
-            open_clip's ``local-dir:`` form; an open_clip name (``"ViT-B-32"``, ``"hf-hub:ORG/REPO"``);
-            or ``"timm:NAME"``.
+            open_clip's or timm's ``local-dir:`` form; an open_clip name (``"ViT-B-32"``,
+            ``"hf-hub:ORG/REPO"``); or ``"timm:NAME"``.
         pretrained: For open_clip and timm names: a published tag (this downloads), the path of a weights
             file (this does not), or ``"random"``. A timm name without it uses timm's default tag.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
@@ -212,6 +213,8 @@ def load_encoder(
             does not say what it was trained with; elsewhere it is checked against the configuration, and
             refused for timm models and efficientnet-lite0.
         precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        image_size: Side in pixels at which a conv net of timm reads pictures, at least 32; smaller is
+            faster. Part of the fingerprint. Refused for models with a fixed grid of patches.
 
     Returns:
         The encoder, in eval mode.
@@ -224,26 +227,32 @@ def load_encoder(
         raise EncoderError(f"activation must be 'gelu' or 'quickgelu', got {activation!r}")
     chosen = pick_device(device).device
     number_format = pick_precision(chosen, precision).precision
-    encoder = _load(str(name), pretrained, activation)
+    encoder = _load(str(name), pretrained, activation, image_size)
     encoder.device, encoder.precision = chosen, number_format
     encoder.model.to(chosen).eval().requires_grad_(False)
     return encoder
 
 
-def _load(name: str, pretrained: str | Path | None, activation: str | None) -> Encoder:
+def _load(name: str, pretrained: str | Path | None, activation: str | None, image_size: int | None) -> Encoder:
     from percept.models import clip, timm_models
 
-    if activation is not None and (name == "efficientnet-lite0" or name.startswith("timm:")):
+    folder = Path(name.removeprefix("local-dir:")).expanduser()
+    of_timm = name == "efficientnet-lite0" or name.startswith("timm:") or timm_models.is_folder(folder)
+    if activation is not None and of_timm:
         raise EncoderError(f"{name!r} has one activation, that of its architecture; leave out {activation=}")
+    if image_size is not None and not of_timm:
+        raise EncoderError(f"{name!r} reads pictures of one size; leave out {image_size=} (for conv nets of timm only)")
     if name == "efficientnet-lite0":
         if pretrained is not None:
             raise EncoderError(
                 f"{name!r} brings its own weights; leave out pretrained={str(pretrained)!r}, or load other weights "
                 "with the name 'timm:tf_efficientnet_lite0'"
             )
-        return timm_models.load_efficientnet()
+        return timm_models.load_efficientnet(image_size)
     if name.startswith("timm:"):
-        return timm_models.load_timm(name.removeprefix("timm:"), pretrained)
-    if name == "percept-tiny" or Path(name.removeprefix("local-dir:")).expanduser().is_dir():
+        return timm_models.load_timm(name.removeprefix("timm:"), pretrained, image_size)
+    if of_timm:
+        return timm_models.load_folder(name, pretrained, image_size)
+    if name == "percept-tiny" or folder.is_dir():
         return clip.load_folder(name, pretrained, activation)
     return clip.load_open_clip(name, pretrained, activation)

@@ -8,12 +8,13 @@ The folder holds the architecture and preprocessing (``open_clip_config.json``),
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,18 +64,31 @@ def save_open_clip_folder(
         ExportError: If the tokenizer and ``text_cfg`` disagree, a key is missing, or a weight is not
             finite or does not fit in fp16.
     """
-    target = Path(folder)
     settings = _model_config(config, tokenizer_file)
-    tensors = _stored_tensors(model, dtype)
+    tensors = stored_tensors(model, dtype)
+    with replaced_folder(folder, {CONFIG_FILE, WEIGHTS_FILE, *TOKENIZER_FILES}) as work:
+        _write_files(work, settings, tensors, tokenizer_file, preprocess, card)
+    return Path(folder)
+
+
+@contextlib.contextmanager
+def replaced_folder(folder: str | Path, ours: set[str]) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of ``folder`` when the block ends without an error.
+
+    Args:
+        folder: The folder to make or replace.
+        ours: Names of files of the format; everything else that was in ``folder`` is kept.
+    """
+    target = Path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        _write_files(work, settings, tensors, tokenizer_file, preprocess, card)
-        _keep_other_files(target, work)
+        yield work
+        work.chmod(0o755)
+        _keep_other_files(target, work, ours)
         _swap(work, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return target
 
 
 def _write_files(
@@ -98,7 +112,6 @@ def _write_files(
         _write_tokenizer(work, Path(tokenizer_file), settings["text_cfg"])
     if card is not None:
         (work / "README.md").write_text(card, encoding="utf-8")
-    work.chmod(0o755)
 
 
 def _model_config(config: Mapping[str, Any], tokenizer_file: str | Path | None) -> dict[str, Any]:
@@ -112,7 +125,12 @@ def _model_config(config: Mapping[str, Any], tokenizer_file: str | Path | None) 
     return settings
 
 
-def _stored_tensors(model: nn.Module, dtype: str) -> dict[str, torch.Tensor]:
+def stored_tensors(model: nn.Module, dtype: str) -> dict[str, torch.Tensor]:
+    """Return the state of a model as it is stored: matrices as ``dtype``, vectors and scalars as float32.
+
+    Raises:
+        ExportError: If ``dtype`` is unknown or a value is not finite in it.
+    """
     if dtype not in ("fp16", "fp32"):
         raise ExportError(f"dtype must be 'fp16' or 'fp32', got {dtype!r}")
     stored = {}
@@ -187,11 +205,10 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _keep_other_files(target: Path, work: Path) -> None:
+def _keep_other_files(target: Path, work: Path, ours: set[str]) -> None:
     """Carry over what is not ours, so that replacing a folder never deletes a user's file."""
     if not target.is_dir():
         return
-    ours = {CONFIG_FILE, WEIGHTS_FILE, *TOKENIZER_FILES}
     for item in target.iterdir():
         if item.name in ours or (work / item.name).exists():
             continue
