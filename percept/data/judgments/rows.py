@@ -6,14 +6,14 @@ import hashlib
 import math
 import sqlite3
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from percept.data.judgments_file import JudgmentError
+from percept.data.judgments.file import JudgmentError
 from percept.data.opening import MAX_PIXELS, header
 
 # What may be answered in each kind of task; a further task needs a line here, the tables hold it already.
@@ -56,8 +56,22 @@ def checked_name(name: str, what: str) -> str:
     return name
 
 
+def checked_item(cells: Mapping[str, Any]) -> Item:
+    """One triplet as a row of the store; names and defaults as `Judgments.add_study` says."""
+    known = {name: cell for name, cell in cells.items() if not pd.isna(cell)}
+    texts = [unicodedata.normalize("NFC", str(known.get(name, ""))).strip() for name in ITEM_COLUMNS[:6]]
+    empty = [name for name, text in zip(ITEM_COLUMNS[:4], texts[:4], strict=True) if not text]
+    if empty:
+        raise JudgmentError(f"{empty[0]} is empty")
+    if texts[2] == texts[3]:
+        raise JudgmentError(f"left and right are the same picture {texts[2]!r}; there is nothing to choose")
+    flag = int(bool(known["is_imagenet"])) if "is_imagenet" in known else None
+    votes = [whole_number(known.get(name, 0), name) for name in ("votes_left", "votes_right")]
+    return texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], flag, votes[0], votes[1]
+
+
 def checked_items(triplets: pd.DataFrame) -> list[Item]:
-    """Triplets as rows of the store; columns and defaults as `Judgments.add_study` says.
+    """Triplets as rows of the store.
 
     Raises:
         JudgmentError: names the column, or the row counted from 1.
@@ -67,36 +81,29 @@ def checked_items(triplets: pd.DataFrame) -> list[Item]:
         raise JudgmentError(
             f"triplets have no column {missing[0]!r} (columns: {', '.join(map(str, triplets.columns))})"
         )
-    defaults: dict[str, Any] = {"category": "", "split": "", "is_imagenet": None, "votes_left": 0, "votes_right": 0}
-    items: list[Item] = []
-    first: dict[str, int] = {}
-    for number, row in enumerate(triplets.to_dict("records"), start=1):
-        cells = [row.get(name, defaults.get(name)) for name in ITEM_COLUMNS]
-        cells = [defaults.get(name) if pd.isna(cell) else cell for name, cell in zip(ITEM_COLUMNS, cells, strict=True)]
-        texts = ["" if cell is None else unicodedata.normalize("NFC", str(cell)) for cell in cells[:6]]
-        empty = [name for name, text in zip(ITEM_COLUMNS[:4], texts, strict=False) if not text.strip()]
-        if empty:
-            raise JudgmentError(f"triplet in row {number}: {empty[0]} is empty")
-        if texts[2] == texts[3]:
-            raise JudgmentError(f"triplet in row {number}: left and right are the same picture {texts[2]!r}")
-        if first.setdefault(texts[0], number) != number:
-            raise JudgmentError(f"triplet in row {number}: id {texts[0]!r} is already in row {first[texts[0]]}")
-        votes = [whole_number(cell, f"triplet in row {number}: votes") for cell in cells[7:]]
-        flag = None if cells[6] is None else int(bool(cells[6]))
-        items.append((texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], flag, votes[0], votes[1]))
+    items: dict[str, Item] = {}
+    for number, cells in enumerate(triplets.to_dict("records"), start=1):
+        try:
+            item = checked_item({str(name): cell for name, cell in cells.items()})
+        except JudgmentError as error:
+            raise JudgmentError(f"triplet in row {number}: {error}") from error
+        if item[0] in items:
+            raise JudgmentError(f"triplet in row {number}: id {item[0]!r} is there already; ids must differ")
+        items[item[0]] = item
     if not items:
         raise JudgmentError("the study has no triplets")
-    return items
+    return list(items.values())
 
 
-def hash_images(items: Sequence[Item], folder: Path) -> dict[str, str]:
-    """SHA-256 of every picture of the triplets.
+def hash_images(items: Iterable[Item], folder: str | Path, known: dict[str, str] | None = None) -> dict[str, str]:
+    """SHA-256 of every picture of the triplets, added to those already `known`.
 
     Raises:
         JudgmentError: a file is outside the folder.
         ImageError: a file is missing or no image.
     """
-    hashes: dict[str, str] = {}
+    folder = Path(folder)
+    hashes = {} if known is None else known
     for item in items:
         for name in item[1:4]:
             if name in hashes:
@@ -114,23 +121,54 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def insert_items(connection: sqlite3.Connection, study: str, items: Sequence[Item], hashes: dict[str, str]) -> int:
-    """Store triplets and the hashes of their pictures; a picture that changed since is an error."""
-    columns = ", ".join(f'"{name}"' for name in ("study", *ITEM_COLUMNS))
-    marks = ", ".join("?" * (1 + len(ITEM_COLUMNS)))
-    connection.executemany(f"INSERT INTO items ({columns}) VALUES ({marks})", [(study, *item) for item in items])
-    check_hashes(connection, study, hashes)
-    rows = [(study, file, digest) for file, digest in hashes.items()]
-    connection.executemany("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", rows)
-    return len(items)
+def insert_study(
+    connection: sqlite3.Connection, name: str, note: str = "", sampling: str = "", task: str = "two_alternative"
+) -> None:
+    """Store a study unless there is one of that name."""
+    if task not in ANSWERS:
+        raise JudgmentError(f"task must be one of {', '.join(ANSWERS)}, not {task!r}")
+    row = name, task, sampling, note, now()
+    connection.execute("INSERT OR IGNORE INTO studies VALUES (?, ?, ?, ?, ?)", row)
 
 
-def check_hashes(connection: sqlite3.Connection, study: str, hashes: dict[str, str]) -> None:
-    """Refuse pictures that are not those which the study was made with."""
-    rows = connection.execute("SELECT file, sha256 FROM images WHERE study = ?", (study,)).fetchall()
-    changed = [file for file, digest in rows if hashes.get(file, digest) != digest]
-    if changed:
-        raise JudgmentError(f"study {study!r}: {changed[0]!r} is no longer the picture that was shown; restore it")
+def enter_study(
+    connection: sqlite3.Connection, name: str, items: list[Item], hashes: Mapping[str, str], *about: str
+) -> None:
+    """Store a study (`about`: note, sampling, task) with its triplets; other ones than it has are an error."""
+    known = read_items(connection, name)
+    if known and known != items:
+        raise JudgmentError(f"study {name!r} exists with other triplets; choose another name or use add_items")
+    insert_study(connection, name, *about)
+    insert_items(connection, name, items, hashes)
+
+
+def insert_items(connection: sqlite3.Connection, study: str, items: Iterable[Item], hashes: Mapping[str, str]) -> int:
+    """Store triplets, and hashes of their pictures, that are not there yet: number of new ones.
+
+    Raises:
+        JudgmentError: a triplet has other pictures than before, or a picture has changed.
+    """
+    added = 0
+    for item in items:
+        query = 'SELECT reference, "left", "right" FROM items WHERE study = ? AND id = ?'
+        known = connection.execute(query, (study, item[0])).fetchone()
+        if known is None:
+            columns = ", ".join(f'"{name}"' for name in ("study", *ITEM_COLUMNS))
+            marks = ", ".join("?" * (1 + len(item)))
+            connection.execute(f"INSERT INTO items ({columns}) VALUES ({marks})", (study, *item))
+            added += 1
+        elif known != item[1:4]:
+            raise JudgmentError(f"study {study!r} has a triplet {item[0]!r} of other pictures; give it another id")
+        for file in set(item[1:4]) & hashes.keys():
+            _insert_hash(connection, study, file, hashes[file])
+    return added
+
+
+def _insert_hash(connection: sqlite3.Connection, study: str, file: str, digest: str) -> None:
+    connection.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", (study, file, digest))
+    kept = connection.execute("SELECT sha256 FROM images WHERE study = ? AND file = ?", (study, file)).fetchone()[0]
+    if kept != digest:
+        raise JudgmentError(f"study {study!r}: {file!r} is no longer the picture that was shown; restore it")
 
 
 def read_items(connection: sqlite3.Connection, study: str) -> list[Item]:

@@ -7,6 +7,7 @@ Every answer is on the disk before `record` returns. Several processes may use t
 from __future__ import annotations
 
 import math
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -14,9 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from percept.data import judgments_rows as rows
-from percept.data.judgments_file import JudgmentError, JudgmentFile
-from percept.data.judgments_rows import AnsweredError
+from percept.data.judgments import rows
+from percept.data.judgments.file import JudgmentError, JudgmentFile
+from percept.data.judgments.rows import AnsweredError
 
 __all__ = ["AnsweredError", "JudgmentError", "Judgments", "Progress", "coded"]
 
@@ -89,19 +90,10 @@ class Judgments:
             JudgmentError: names the column, row or file.
         """
         name = rows.checked_name(name, "study")
-        if task not in rows.ANSWERS:
-            raise JudgmentError(f"task must be one of {', '.join(rows.ANSWERS)}, not {task!r}")
         items = rows.checked_items(triplets)
-        hashes = {} if folder is None else rows.hash_images(items, Path(folder))
+        hashes = {} if folder is None else rows.hash_images(items, folder)
         with self.file.transaction() as connection:
-            if known := rows.read_items(connection, name):
-                if known != items:
-                    raise JudgmentError(f"study {name!r} exists with other triplets; choose another name or add_items")
-                rows.check_hashes(connection, name, hashes)
-            else:
-                row = (name, task, sampling, note, rows.now())
-                connection.execute("INSERT INTO studies VALUES (?, ?, ?, ?, ?)", row)
-                rows.insert_items(connection, name, items, hashes)
+            rows.enter_study(connection, name, items, hashes, note, sampling, task)
         return len(items)
 
     def add_items(self, study: str, triplets: pd.DataFrame, *, folder: str | Path | None = None) -> int:
@@ -111,14 +103,10 @@ class Judgments:
             Number of triplets added.
         """
         items = rows.checked_items(triplets)
-        hashes = {} if folder is None else rows.hash_images(items, Path(folder))
+        hashes = {} if folder is None else rows.hash_images(items, folder)
         with self.file.transaction() as connection:
             rows.require(connection, "study", study)
-            known = {item[0]: item for item in rows.read_items(connection, study)}
-            changed = [item[0] for item in items if known.get(item[0], item)[1:4] != item[1:4]]
-            if changed:
-                raise JudgmentError(f"study {study!r} has a triplet {changed[0]!r} with other pictures; rename it")
-            return rows.insert_items(connection, study, [item for item in items if item[0] not in known], hashes)
+            return rows.insert_items(connection, study, items, hashes)
 
     def studies(self) -> pd.DataFrame:
         """One row per study: name, task, sampling, note, time (UTC)."""
@@ -199,7 +187,8 @@ class Judgments:
         """
         number = rows.whole_number(position, "position")
         study, rater = rows.checked_name(study, "study"), rows.checked_name(rater, "rater")
-        values = rows.Answer(study, rater, str(triplet), number, answer, bool(swapped), seconds, kind, rows.now())
+        triplet = unicodedata.normalize("NFC", str(triplet)).strip()
+        values = rows.Answer(study, rater, triplet, number, answer, bool(swapped), seconds, kind, rows.now())
         with self.file.transaction() as connection:
             return rows.insert_answer(connection, values)[0]
 

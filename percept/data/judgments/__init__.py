@@ -1,0 +1,22 @@
+"""Human judgments: kept in one SQLite file, written and read as NIGHTS columns or a plain CSV, with a data card."""
+
+from percept.data.judgments.card import data_card
+from percept.data.judgments.file import JudgmentError
+from percept.data.judgments.nights import export_nights, import_nights, tally
+from percept.data.judgments.rows import AnsweredError
+from percept.data.judgments.store import Judgments, Progress, coded
+from percept.data.judgments.table import export_csv, import_csv
+
+__all__ = [
+    "AnsweredError",
+    "JudgmentError",
+    "Judgments",
+    "Progress",
+    "coded",
+    "data_card",
+    "export_csv",
+    "export_nights",
+    "import_csv",
+    "import_nights",
+    "tally",
+]

@@ -1,0 +1,122 @@
+"""The data card: what someone must know who meets an export without its author."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from percept.data.judgments.store import Judgments
+
+NOT_STATED = "not stated"
+
+
+def data_card(
+    store: Judgments,
+    study: str | None = None,
+    *,
+    rater: str | None = None,
+    licence: str = NOT_STATED,
+    written: Mapping[str, int] | None = None,
+) -> str:
+    """Describe judgments in Markdown: who, how many, how chosen, consent, agreement, licence, limits.
+
+    Raters appear as numbers and groups, never by their pseudonyms.
+
+    Args:
+        store: Where the answers are.
+        study: One study, or all that have answers.
+        rater: Describe one rater's answers only.
+        licence: Of the answers.
+        written: Counts of what an export wrote and left out.
+    """
+    answers = store.answers(study, rater, include_undone=True)
+    chosen = [study] if study else list(answers["study"].unique())
+    studies = store.studies().set_index("name").loc[chosen]
+    imported = sum(int(store.items(name)[["votes_left", "votes_right"]].to_numpy().sum()) for name in chosen)
+    people = store.raters()
+    people = people[people["rater"].isin(answers["rater"])]
+    counted = answers[answers["undone"].isna()]
+    sections = {
+        "Who": _who(people, imported),
+        "How many": _how_many(answers, counted, sum(len(store.items(name)) for name in chosen), written or {}),
+        "How the triplets were chosen": [
+            f"{name}: {row['sampling'] or NOT_STATED}" for name, row in studies.iterrows()
+        ],
+        "Notes": [f"{name}: {row['note']}" for name, row in studies.iterrows() if row["note"]] or ["none"],
+        "Consent text that was shown": _consents(people),
+        "Agreement": _agreement(counted),
+        "Licence": [f"of the answers: {licence}", "of the pictures: theirs; this card grants nothing"],
+        "Limits": _limits(people, counted, imported),
+    }
+    title = f"# Data card: {', '.join(chosen) or 'no answers'}\n\nWritten {datetime.now(UTC):%Y-%m-%d} (UTC).\n"
+    parts = (
+        f"## {name}\n\n" + "".join(f"- {' '.join(line.split())}\n" for line in lines)
+        for name, lines in sections.items()
+    )
+    return "\n".join([title, *parts])
+
+
+def _who(people: pd.DataFrame, imported: int) -> list[str]:
+    lines = [f"raters: {len(people)} (known by pseudonyms only)"]
+    lines += [f"group {group or NOT_STATED}: {n}" for group, n in people["group"].value_counts(sort=False).items()]
+    lines += [f"language {language}: {n}" for language, n in people["language"].value_counts(sort=False).items()]
+    return [*lines, f"votes imported without raters: {imported}"] if imported else lines
+
+
+def _how_many(answers: pd.DataFrame, counted: pd.DataFrame, triplets: int, written: Mapping[str, int]) -> list[str]:
+    asked = counted[counted["kind"] == "ask"]
+    each = asked.groupby(["study", "triplet"]).size()
+    lines = [
+        f"triplets: {triplets}, answered: {len(each)}",
+        f'first answers: {len(asked)}, of these "can\'t tell": {(asked["answer"] == "skip").sum()}',
+        f"repeats as attention checks: {(counted['kind'] == 'repeat').sum()}",
+        f"taken back: {len(answers) - len(counted)}",
+    ]
+    if len(asked):
+        lines += [
+            f"raters per answered triplet: {each.min()} to {each.max()}, median {each.median():g}",
+            f"response time: median {asked['seconds'].median():.1f} s",
+            f"dates (UTC): {asked['time'].min():%Y-%m-%d} to {asked['time'].max():%Y-%m-%d}",
+        ]
+    return lines + [f"in this export, {name}: {count}" for name, count in written.items()]
+
+
+def _consents(people: pd.DataFrame) -> list[str]:
+    texts = people[["language", "consent"]].drop_duplicates().itertuples(index=False)
+    return [f"({language}) {text or NOT_STATED}" for language, text in texts] or [NOT_STATED]
+
+
+def _agreement(counted: pd.DataFrame) -> list[str]:
+    told = counted[counted["answer"] != "skip"]
+    asked, again = (told[told["kind"] == kind] for kind in ("ask", "repeat"))
+    votes = asked.groupby(["study", "triplet"])["answer"].agg(["size", lambda column: (column == "right").sum()])
+    n, right = votes.to_numpy().T if len(votes) else ((), ())
+    pairs = sum(int(a * (a - 1) // 2) for a in n)
+    agreeing = sum(int(r * (r - 1) + (a - r) * (a - r - 1)) // 2 for a, r in zip(n, right, strict=True))
+    both = asked.merge(again, on=["study", "rater", "triplet"])
+    same = int((both["answer_x"] == both["answer_y"]).sum())
+    shown_left = int(((told["answer"] == "left") != told["swapped"]).sum())
+    return [
+        f"pairs of raters who agree on a triplet: {_share(agreeing, pairs)}",
+        f"repeats answered as before: {_share(same, len(both))}",
+        f"answers for the picture shown on the left: {_share(shown_left, len(told))}",
+    ]
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%} ({part} of {whole})" if whole else "none to count"
+
+
+def _limits(people: pd.DataFrame, counted: pd.DataFrame, imported: int) -> list[str]:
+    lines = ["valid for these pictures, this question and these raters; whom they stand for is not measured here"]
+    if len(people) == 1 and not imported:
+        lines.append("one rater: nothing can be said about agreement between people")
+    if (people["consent"] == "").any():
+        lines.append("for some raters no consent text is known")
+    if people["consent"].str.contains("simulated", case=False).any():
+        lines.append("some raters are simulated: their answers are no human judgments")
+    if not (counted["kind"] == "repeat").any():
+        lines.append("no repeats: attention was not checked")
+    return lines
