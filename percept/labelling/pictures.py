@@ -1,0 +1,39 @@
+"""Pictures as a browser shows them: the same pixels for every rater."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from percept.data.opening import open_image
+
+if TYPE_CHECKING:
+    from percept.data.triplets import Triplets
+
+
+def shown_picture(triplets: Triplets, row: int, size: int) -> dict[str, Any]:
+    """One picture for a square of `size` screen pixels, its own shape kept.
+
+    Smaller ones are enlarged by a whole factor without smoothing, larger ones reduced (Lanczos) to fit. The
+    result is a PNG without name or metadata, so that nothing but pixels reaches the rater.
+
+    Returns:
+        `src` (data URI), `width` and `height` in CSS pixels, `crisp` (enlarged: no smoothing).
+
+    Raises:
+        percept.data.opening.ImageError: a file that is absent or damaged.
+    """
+    images = triplets.images
+    picture = Image.fromarray(images[row]) if isinstance(images, np.ndarray) else open_image(images[row])
+    if max(picture.size) > size:
+        picture.thumbnail((size, size), Image.Resampling.LANCZOS)
+    factor = size // max(picture.size)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    shape = {"width": picture.width * factor, "height": picture.height * factor}
+    return {"src": source, "crisp": factor > 1, **shape}

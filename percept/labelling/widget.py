@@ -1,0 +1,257 @@
+"""The labelling widget: shows a `Session` and hands presses to it; every answer is stored before the next triplet."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import ipywidgets
+import numpy as np
+import traitlets
+
+from percept.data.judgments import Judgments
+from percept.labelling.pictures import shown_picture
+from percept.labelling.plan import Trial, rater_name
+from percept.labelling.session import ACTIONS, Session
+from percept.labelling.texts import LANGUAGES, TEXTS, remaining, text
+
+if TYPE_CHECKING:
+    from percept.data.triplets import Triplets
+
+_STAGE_WORDS = ("question", "reference", "left", "right", "keys_on", "keys_off", "stalled")
+
+
+class Stage(anywidget.AnyWidget):
+    """Three pictures and the keys; sends {action, token, seconds} and is locked until the next trial is shown."""
+
+    _esm = Path(__file__).with_name("front.js")
+    _css = Path(__file__).with_name("front.css")
+    trial = traitlets.Dict().tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
+    message = traitlets.Unicode().tag(sync=True)
+
+
+class Labeller(ipywidgets.VBox):
+    """Which of two pictures looks more like a third? Consent, questions and a last page, in English or Japanese.
+
+    Works in JupyterLab, Jupyter Notebook and VS Code without a network. Show it as the last line of a cell; to
+    go on after a restart, run the cell again.
+
+    Example:
+        >>> from percept.data.judgments import Judgments
+        >>> from percept.labelling import Labeller
+        >>> Labeller(Judgments("judgments.sqlite"), "pilot", triplets, groups=["inspector"])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        store: Judgments,
+        study: str,
+        triplets: Triplets,
+        rater: str = "",
+        *,
+        group: str = "",
+        groups: Sequence[str] = (),
+        language: str = "en",
+        consent: Mapping[str, str] | None = None,
+        size: int = 224,
+        **plan: Any,
+    ) -> None:
+        """Build the panel.
+
+        Args:
+            store, study, triplets: as in `Session`.
+            rater: pseudonym; one that the store knows goes on at once, without the consent page.
+            group: of the rater; the first page asks for it, as for the pseudonym.
+            groups: the groups to choose from; empty: a free text field.
+            language: "en" or "ja"; the rater can change it.
+            consent: own consent texts by language, instead of `TEXTS[language]["consent"]`.
+            size: edge of a picture's place on the screen, in CSS pixels.
+            **plan: seed, repeats, distance, swap_repeats, min_seconds, clock of `Session`.
+        """
+        if language not in LANGUAGES:
+            raise ValueError(f"language {language!r} is not there; use one of {', '.join(LANGUAGES)}")
+        if size < 32:
+            raise ValueError(f"size={size} is too small to see anything; use at least 32 pixels")
+        self.store, self.study, self.triplets, self.size, self.plan = store, study, triplets, size, plan
+        self.consent = dict(consent or {})
+        self.session: Session | None = None
+        self._ready: dict[int, dict[str, Any]] = {}
+        self._build(rater, group, groups, language)
+        super().__init__([self.language, self.welcome, self.trial, self.final])
+        self.add_class("percept-panel")
+        self.layout.max_width = f"{max(2 * size + 80, 640)}px"
+        self._translate()
+        if rater and rater_name(rater) in set(store.raters()["rater"]):
+            self._start()
+
+    # --- what the rater does
+
+    def press(self, action: str, token: int | None = None, seconds: float | None = None) -> str:
+        """Keys, buttons and scripts all end here; returns what `Session.press` returns, or "failed"."""
+        if self.session is None or (action in ("left", "right") and None in self.stage.trial.get("pictures", ())):
+            return "nothing"
+        try:
+            outcome = self.session.press(action, token, seconds)
+        except (ValueError, OSError) as error:  # the rater must learn that this answer is not on the disk
+            outcome, message = "failed", self._say("failed", reason=error)
+        else:
+            message = self._say(outcome)
+        self._show(message)
+        self.stage.send({"unlock": self.session.token})
+        return outcome
+
+    def current(self) -> Trial | None:
+        """The trial on the screen; None before the first and after the last."""
+        return self.session.current() if self.session else None
+
+    def begin(self) -> None:
+        """Agree to the text on the first page and start: what the first page's button does."""
+        if self.rater.value.strip() and self.agree.value:
+            self._start(consent=f"{self._consent_text()}\n{self._say('agree')}")
+
+    def sign_in(self, rater: str, group: str = "") -> None:
+        """Fill in the first page and press its button, for scripts."""
+        self.rater.value, self.group.value, self.agree.value = rater, group, True
+        self.start.click()
+
+    def _start(self, consent: str = "") -> None:
+        try:
+            self.session = Session(
+                self.store, self.study, self.triplets, self.rater.value, self.group.value or "",
+                language=self.language.value, consent=consent, **self.plan,
+            )  # fmt: skip
+        except (ValueError, OSError) as error:
+            self.note.value = f'<p role="alert">{html.escape(str(error))}</p>'
+            return
+        self._show()
+
+    def _heard(self, _: Any, content: dict[str, Any], __: Any) -> None:
+        if content.get("action") in ACTIONS:
+            self.press(content["action"], content.get("token"), content.get("seconds"))
+
+    # --- what the rater sees
+
+    def _build(self, rater: str, group: str, groups: Sequence[str], language: str) -> None:
+        button, hidden = ipywidgets.Button, ipywidgets.Layout(display="none")
+        wide, full = ipywidgets.Layout(width="auto", flex="1 1 0"), ipywidgets.Layout(width="min(420px, 96%)")
+        options = [(name, code) for code, name in LANGUAGES.items()]
+        self.language = ipywidgets.ToggleButtons(options=options, value=language)
+        self.language.style.button_width = "auto"
+        self.intro, self.note, self.thanks = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self.rater = ipywidgets.Text(rater, layout=full)
+        if groups:
+            choices = ["", *groups] if not group else list(dict.fromkeys([group, *groups]))
+            self.group = ipywidgets.Dropdown(options=choices, value=group, layout=full)
+        else:
+            self.group = ipywidgets.Text(group, layout=full)
+        self.agree = ipywidgets.Checkbox(indent=False, layout=ipywidgets.Layout(width="auto"))
+        self.start = button(disabled=True, button_style="primary", layout=ipywidgets.Layout(width="160px"))
+        self.buttons = {action: button(layout=wide) for action in ("left", "skip", "right")}
+        self.buttons["undo"] = button(layout=ipywidgets.Layout(width="auto"))
+        self.back = button(layout=ipywidgets.Layout(width="auto"))
+        self.bar = ipywidgets.IntProgress(layout=ipywidgets.Layout(width="auto", flex="1 1 0", margin="0 12px"))
+        self.state = ipywidgets.Label()
+        self.stage = Stage()
+        row = ipywidgets.Layout(width=f"min({max(2 * self.size + 24, 560)}px, 100%)", margin="4px auto")
+        choice = ipywidgets.HBox([self.buttons[action] for action in ("left", "skip", "right")], layout=row)
+        foot = ipywidgets.HBox([self.buttons["undo"], self.bar, self.state], layout=row)
+        fields = [self.intro, self.rater, self.group, self.note, self.agree, self.start]
+        self.welcome = ipywidgets.VBox(fields)
+        self.trial = ipywidgets.VBox([self.stage, choice, foot], layout=hidden)
+        self.final = ipywidgets.VBox([self.thanks, self.back], layout=ipywidgets.Layout(display="none"))
+        self._connect()
+
+    def _connect(self) -> None:
+        for action, button in self.buttons.items():
+            button.add_class(f"percept-act-{action}")
+            button.on_click(lambda _, action=action: self.press(action))
+        self.back.on_click(lambda _: self.press("undo"))
+        self.start.on_click(lambda _: self.begin())
+        self.stage.on_msg(self._heard)
+        self.language.observe(lambda _: self._translate(), "value")
+        for field in (self.rater, self.agree):
+            field.observe(lambda _: self._check(), "value")
+
+    def _check(self) -> None:
+        """Let the rater begin when name and consent are there, and say so when the name has answers."""
+        name = rater_name(self.rater.value)
+        self.start.disabled = not (name and self.agree.value)
+        known = name and name in set(self.store.raters()["rater"])
+        self.note.value = f"<p>{html.escape(self._say('known', rater=name))}</p>" if known else ""
+
+    def _say(self, key: str, **values: object) -> str:
+        return text(key, self.language.value, **values)
+
+    def _consent_text(self) -> str:
+        return self.consent.get(self.language.value) or self._say("consent")
+
+    def _translate(self) -> None:
+        words = TEXTS[self.language.value]
+        paragraphs = "".join(f"<p>{html.escape(part)}</p>" for part in self._consent_text().split("\n"))
+        self.intro.value = f'<div class="percept-text"><h3>{words["consent_title"]}</h3>{paragraphs}</div>'
+        self.language.tooltips = [words["language"]] * len(LANGUAGES)
+        self.rater.description, self.rater.placeholder = words["pseudonym"], words["pseudonym_hint"]
+        self.group.description = words["group"]
+        if isinstance(self.group, ipywidgets.Text):
+            self.group.placeholder = words["group_hint"]
+        self.agree.description, self.start.description = words["agree"], words["begin"]
+        for action, button in self.buttons.items():
+            button.description = words[f"choose_{action}" if action in ("left", "right") else action]
+        self.back.description = words["undo"]
+        self.stage.words = {
+            key: words[key] for key in ("question", "reference", "left", "right", "keys_on", "keys_off", "stalled")
+        }
+        self._check()
+        self._show()
+
+    def _show(self, message: str = "") -> None:
+        """Bring the screen to where the session is."""
+        if self.session is None:
+            return
+        trial, progress = self.session.current(), self.session.progress()
+        state = self._say("progress", done=progress.done, total=progress.total)
+        left = remaining(progress.remaining, self.language.value) if trial else ""
+        self.bar.max, self.bar.value = progress.total, progress.done
+        self.state.value = f"{state} · {left}" if left else state
+        done = html.escape(self._say("done", done=progress.done))
+        self.thanks.value = f'<div class="percept-text"><h3>{self._say("done_title")}</h3><p>{done}</p></div>'
+        self.welcome.layout.display = "none"
+        self.language.layout.order = "1"  # to the bottom: the screen is for the pictures
+        self.trial.layout.display = None if trial else "none"
+        self.final.layout.display = "none" if trial else None
+        if trial is not None:
+            pictures, trouble = self._pictures(trial)
+            shown = {"token": self.session.token, "size": self.size, "spoken": state, "pictures": pictures}
+            self.stage.message = trouble or message
+            if self.stage.trial.get("token") != self.session.token:
+                self.stage.trial = shown
+                self.session.shown()
+                self._prepare(trial.position + 1)
+
+    def _pictures(self, trial: Trial) -> tuple[list[dict[str, Any] | None], str]:
+        try:
+            rows = (trial.reference, trial.left, trial.right)
+            return [self._ready.pop(row, None) or shown_picture(self.triplets, row, self.size) for row in rows], ""
+        except (ValueError, OSError) as error:
+            return [None] * 3, self._say("unreadable", reason=error)
+
+    def _prepare(self, position: int) -> None:
+        """Open the next files while the rater looks at these."""
+        assert self.session is not None
+        if isinstance(self.triplets.images, np.ndarray) or position >= len(self.session.trials):
+            return
+        trial = self.session.trials[position]
+
+        def work() -> None:
+            with contextlib.suppress(ValueError, OSError):  # it is reported when it is to be shown
+                for row in (trial.reference, trial.left, trial.right):
+                    self._ready[row] = shown_picture(self.triplets, row, self.size)
+
+        self._ready.clear()
+        Thread(target=work, daemon=True).start()

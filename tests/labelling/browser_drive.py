@@ -1,0 +1,225 @@
+"""Drives the panel with playwright; run by test_browser.py, prints one line of JSON: what was pressed."""
+
+import json
+import re
+import sys
+
+URL, CHROMIUM, SHOTS = (*sys.argv[1:4], "", "", "")[:3]
+PANEL, STAGE = ".percept-panel", ".percept-stage"
+pressed, undone, foreign = [], 0, []
+
+
+def note_foreign(request):
+    if not request.url.startswith((URL, "data:", "blob:", URL.replace("http", "ws"))):
+        foreign.append(request.url)
+
+
+def open_notebook(page, name):
+    page.goto(f"{URL}/lab/tree/{name}.ipynb?reset")
+    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=90_000)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for(state="attached", timeout=90_000)
+    page.wait_for_timeout(500)
+    run_cell(page)
+
+
+def run_cell(page):
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.keyboard.press("Control+Enter")
+    page.locator(PANEL).first.wait_for(timeout=90_000)
+
+
+def token(page):
+    return page.locator(STAGE).get_attribute("data-token", timeout=30_000)
+
+
+def next_trial(page, before):
+    page.wait_for_function(
+        f"before => document.querySelector('{STAGE}').dataset.token !== before", arg=before, timeout=30_000
+    )
+
+
+def ready(page):
+    """The first trial is on the screen."""
+    page.locator(f"{STAGE}[data-token]").wait_for(timeout=30_000)
+
+
+def press(page, key, action):
+    before = token(page)
+    page.wait_for_timeout(200)  # longer than the lock against double presses
+    page.keyboard.press(key)
+    next_trial(page, before)
+    pressed.append(action)
+
+
+def undo(page, key):
+    global undone
+    before = token(page)
+    page.keyboard.press(key)
+    next_trial(page, before)
+    pressed.pop()
+    undone += 1
+
+
+def state(page, start):
+    page.locator(".percept-panel .widget-label", has_text=start).first.wait_for(timeout=15_000)
+
+
+def sign_in(page):
+    panel = page.locator(PANEL)
+    assert panel.locator("button", has_text="Begin").is_disabled()
+    panel.locator("input[type=text]").first.fill("ann")
+    panel.locator("select").select_option("inspector")
+    panel.locator("input[type=checkbox]").check()
+    page.wait_for_timeout(500)
+    page.screenshot(path=f"{SHOTS}/1_consent_en.png")
+    panel.locator("button", has_text="Begin").click()
+    ready(page)
+
+
+def first_half(page):
+    """Ten answers with every key, double presses, a held key, undo twice, typing in another cell."""
+    keys = ("ArrowLeft", "ArrowRight", "f", "j", "Space")
+    for key, action in zip(keys, ("left", "right", "left", "right", "skip"), strict=True):
+        press(page, key, action)
+    state(page, "5 of 22")
+    page.screenshot(path=f"{SHOTS}/2_trial_en.png")
+    before = token(page)
+    page.wait_for_timeout(200)
+    page.keyboard.down("j")  # held: repeats are ignored
+    for _ in range(5):
+        page.keyboard.down("j")
+    page.keyboard.up("j")
+    next_trial(page, before)
+    pressed.append("right")
+    page.keyboard.press("j")  # right after the display: a double press
+    page.locator(".percept-message", has_text="too early").wait_for(timeout=10_000)
+    state(page, "6 of 22")
+    undo(page, "u")
+    undo(page, "Backspace")
+    state(page, "4 of 22")
+    page.screenshot(path=f"{SHOTS}/3_undone_en.png")
+    # The keys of somebody who types into another cell are not stolen, even with the pointer over the panel.
+    second = page.locator(".jp-CodeCell .cm-content").nth(1)
+    second.click()
+    page.locator(STAGE).hover()
+    page.keyboard.press("End")
+    page.keyboard.type("fjsu")
+    page.wait_for_timeout(700)
+    assert "fjsu" in second.inner_text(), second.inner_text()
+    state(page, "4 of 22")
+    # In command mode, pointing at the panel is enough, and no notebook command runs.
+    page.keyboard.press("Escape")
+    page.locator(STAGE).hover()
+    press(page, "s", "skip")
+    press(page, "j", "right")
+    # Without focus and pointer the keys are the notebook's.
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(200)
+    page.keyboard.press("j")
+    page.wait_for_timeout(500)
+    state(page, "6 of 22")
+    # Buttons and pictures.
+    for target, action in ((".percept-act-left button, button.percept-act-left", "left"),
+                           (".percept-cell.percept-right", "right"), ("button.percept-act-skip", "skip")):  # fmt: skip
+        before = token(page)
+        page.wait_for_timeout(200)
+        page.locator(target).first.click()
+        next_trial(page, before)
+        pressed.append(action)
+    # A double click is one answer.
+    before = token(page)
+    page.wait_for_timeout(200)
+    page.locator("button.percept-act-left").first.dblclick()
+    next_trial(page, before)
+    pressed.append("left")
+    page.wait_for_timeout(500)
+    state(page, "10 of 22")
+    check_pictures(page)
+
+
+def check_pictures(page):
+    images = page.locator(".percept-picture")
+    alts = images.evaluate_all("nodes => nodes.map(n => n.alt)")
+    assert alts == ["Picture to compare with", "Left candidate", "Right candidate"], alts
+    sources = images.evaluate_all("nodes => nodes.map(n => n.src.slice(0, 22))")
+    assert sources == ["data:image/png;base64,"] * 3, sources
+    shown = images.evaluate_all(
+        "nodes => nodes.map(n => [n.width, n.naturalWidth, getComputedStyle(n).imageRendering])"
+    )
+    assert all(one in ([224, 8, "pixelated"], [224, 224, "auto"]) for one in shown), shown
+
+
+def second_half(page):
+    """The page is loaded anew and the cell run again: on at the same place; then Japanese."""
+    page.evaluate("document.querySelector('.percept-panel').scrollIntoView({block: 'center'})")
+    open_notebook(page, "one")
+    panel = page.locator(PANEL)
+    panel.locator("input[type=text]").first.fill("ann")
+    panel.get_by_text("continue where that session stopped").wait_for(timeout=10_000)
+    panel.locator("input[type=checkbox]").check()
+    page.wait_for_timeout(300)
+    panel.locator("button", has_text="Begin").click()
+    ready(page)
+    state(page, "10 of 22")
+    for key, action in [("ArrowLeft", "left"), ("j", "right"), ("s", "skip")]:
+        press(page, key, action)
+    panel.locator("button", has_text="日本語").click()
+    page.get_by_text("どちらですか").wait_for(timeout=10_000)
+    page.wait_for_timeout(400)
+    page.screenshot(path=f"{SHOTS}/4_trial_ja.png")
+    for key, action in [("f", "left"), ("ArrowRight", "right")]:
+        press(page, key, action)
+    state(page, "22問中 15問")
+
+
+def other_kernel(page):
+    """Another notebook, another kernel, the same rater: no first page, in Japanese, dark theme."""
+    open_notebook(page, "two")
+    ready(page)
+    state(page, "22問中 15問")
+    page.locator(STAGE).click()
+    for key, action in [("f", "left"), ("j", "right"), ("Space", "skip")]:
+        press(page, key, action)
+    page.locator(".lm-MenuBar-itemLabel", has_text="Settings").click()
+    page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Theme$")).click()
+    page.locator(".lm-Menu-itemLabel", has_text=re.compile("^JupyterLab Dark$")).click()
+    page.locator("body[data-jp-theme-light=false]").wait_for(state="attached", timeout=20_000)
+    page.locator(STAGE).hover()
+    page.wait_for_timeout(800)
+    page.screenshot(path=f"{SHOTS}/5_trial_dark_ja.png")
+    page.locator(STAGE).click()
+    for key, action in [("f", "left"), ("j", "right"), ("f", "left")]:
+        press(page, key, action)
+    page.wait_for_timeout(200)
+    page.keyboard.press("j")
+    pressed.append("right")
+    page.get_by_text("以上で終了です").wait_for(timeout=10_000)
+    page.wait_for_timeout(400)
+    page.screenshot(path=f"{SHOTS}/6_final_dark_ja.png")
+
+
+def main():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 1000})
+        page.on("request", note_foreign)
+        page.on("console", lambda message: print("console:", message.text) if message.type == "error" else None)
+        try:
+            open_notebook(page, "one")
+            page.wait_for_timeout(500)
+            sign_in(page)
+            first_half(page)
+            second_half(page)
+            other_kernel(page)
+        except BaseException:
+            page.screenshot(path=f"{SHOTS}/failed.png")
+            raise
+        finally:
+            browser.close()
+    print(json.dumps({"pressed": pressed, "undone": undone, "foreign": foreign}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""The panel in a real browser: JupyterLab and headless Chromium.
+
+Needs Chromium (`PERCEPT_CHROMIUM` or on the PATH) and playwright, here or in another environment whose Python is
+named by `PERCEPT_PLAYWRIGHT`; the test starts that Python on `browser_drive.py`. Pictures of the screen go to
+`PERCEPT_SHOTS`, if set.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+from percept.data.judgments import Judgments
+from percept.labelling.plan import plan_trials
+from percept.runs import ROOT
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+CHROMIUM = os.environ.get("PERCEPT_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+PLAYWRIGHT = os.environ.get("PERCEPT_PLAYWRIGHT") or sys.executable
+CELL = """
+from percept.labelling import label_folder
+panel = label_folder("photos", n=20, seed=3, repeats=0.1, study="pilot", store="judgments.sqlite", OPTIONS)
+panel
+"""
+
+
+def _has_playwright():
+    return subprocess.run([PLAYWRIGHT, "-c", "import playwright"], capture_output=True).returncode == 0
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """A JupyterLab server on a folder with photos and a notebook; ends with the test."""
+    if not CHROMIUM:
+        pytest.skip("no chromium on this machine")
+    if not _has_playwright():
+        pytest.skip("no playwright: install it, or name a Python that has it in PERCEPT_PLAYWRIGHT")
+    work = tmp_path / "work"
+    (work / "photos").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(12):  # some small, some larger than their place and wide
+        shape = (8, 8) if number % 2 else (300, 400)
+        small = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(small).resize(shape[::-1], Image.Resampling.NEAREST).save(work / f"photos/{number:02d}.png")
+    for name, options in (("one", "groups=['inspector', 'designer']"), ("two", "rater='ann', language='ja'")):
+        cells = [nbformat.v4.new_code_cell(CELL.replace("OPTIONS", options).strip()),
+                 nbformat.v4.new_code_cell("ffjj = 1")]  # fmt: skip
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), work / f"{name}.ipynb")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    private = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    environment = os.environ | private | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    settings = tmp_path / "JUPYTER_CONFIG_DIR/lab/user-settings/@jupyterlab/apputils-extension"
+    settings.mkdir(parents=True)
+    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}", "--allow-root",
+               "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.ip=127.0.0.1",
+               "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+               f"--ServerApp.root_dir={work}"]  # fmt: skip
+    with (tmp_path / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=work, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait(f"http://127.0.0.1:{port}/api/status", server)
+            yield work, f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()  # shuts its kernels down too
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _wait(url, server):
+    for _ in range(120):
+        assert server.poll() is None, "the server ended"
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise AssertionError("the server did not start within a minute")
+
+
+def test_twenty_triplets_by_keyboard_with_undo_reload_resume_and_japanese(lab):
+    work, url = lab
+    shots = Path(os.environ.get("PERCEPT_SHOTS") or work / "shots")
+    shots.mkdir(parents=True, exist_ok=True)
+    command = [PLAYWRIGHT, str(Path(__file__).with_name("browser_drive.py")), url, CHROMIUM, str(shots)]
+    fonts = _japanese_fonts(work)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, env=os.environ | fonts)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["foreign"] == [], "a request left the machine"
+
+    store = Judgments(work / "judgments.sqlite")
+    items = store.items("pilot")
+    trials = plan_trials(np.zeros((len(items), 3)), (3, "pilot", "ann"), repeats=0.1)
+    answers = store.answers("pilot", "ann")
+    assert len(trials) == 22
+    assert answers["position"].tolist() == list(range(22))
+    assert answers["triplet"].tolist() == [str(trial.triplet) for trial in trials]
+    exchanged = {"left": "right", "right": "left", "skip": "skip"}
+    shown = [exchanged[a] if s else a for a, s in zip(answers["answer"], answers["swapped"], strict=True)]
+    assert shown == report["pressed"]
+    assert answers["seconds"].between(0.15, 60).all()
+    history = store.answers("pilot", "ann", include_undone=True)
+    assert len(history) == 22 + report["undone"]
+    raters = store.raters().set_index("rater")
+    assert raters.loc["ann", "group"] == "inspector"
+    assert "free will" in raters.loc["ann", "consent"]
+
+
+def _japanese_fonts(work):
+    """Many test machines have no Japanese font: lend the browser the one that matplotlib-fontja carries."""
+    import matplotlib_fontja
+
+    folder = Path(matplotlib_fontja.__file__).parent
+    config = work / "fonts.conf"
+    config.write_text(
+        '<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>'
+        '<include ignore_missing="yes">/etc/fonts/fonts.conf</include>'
+        f"<dir>{folder}</dir></fontconfig>"
+    )
+    return {"FONTCONFIG_FILE": str(config)}
