@@ -2,10 +2,11 @@
 
 from percept.data.judgments.card import data_card
 from percept.data.judgments.file import JudgmentError
-from percept.data.judgments.nights import export_nights, import_nights, tally
+from percept.data.judgments.nights import export_nights, import_nights
 from percept.data.judgments.rows import AnsweredError
-from percept.data.judgments.store import Judgments, Progress, coded
+from percept.data.judgments.store import Judgments, Progress
 from percept.data.judgments.table import export_csv, import_csv
+from percept.data.judgments.votes import coded, tally
 
 __all__ = [
     "AnsweredError",

@@ -22,7 +22,7 @@ _TRUTH = {"": None, "true": True, "1": True, "1.0": True, "false": False, "0": F
 
 
 def read_rows(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a UTF-8 CSV (comma, semicolon or tab; with or without byte-order mark), blank ones skipped.
+    """Rows of a CSV (comma, semicolon or tab; UTF-8, or Shift-JIS as Japanese Excel writes it), blank ones skipped.
 
     Returns:
         Row number as a spreadsheet shows it (the header is row 1), and cells by lower-case column name.
@@ -30,12 +30,7 @@ def read_rows(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, st
     Raises:
         JudgmentError: names the file, and the row where there is one.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise JudgmentError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise JudgmentError(f"{path}: is not UTF-8 text; save it as 'CSV UTF-8'") from error
+    text = _decoded(path)
     first = text.splitlines()[0] if text.strip() else ""
     try:
         lines = list(csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count), strict=True))
@@ -55,6 +50,17 @@ def read_rows(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, st
     if not rows:
         raise JudgmentError(f"{path}: has no rows below its header")
     return rows
+
+
+def _decoded(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise JudgmentError(f"{path}: cannot be read ({error.strerror})") from error
+    for codec in ("utf-8-sig", "cp932"):
+        with contextlib.suppress(UnicodeDecodeError):
+            return raw.decode(codec)
+    raise JudgmentError(f"{path}: is neither UTF-8 nor Shift-JIS text; save it as 'CSV UTF-8'")
 
 
 def csv_text(header: Iterable[str], lines: Iterable[Iterable[Any]]) -> str:

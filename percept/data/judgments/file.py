@@ -100,7 +100,7 @@ class JudgmentFile:
                     time.sleep(0.05)
         except sqlite3.Error as error:
             message = f"{self.path}: the answers are deleted, but their bytes are not yet overwritten"
-            raise JudgmentError(f"{message} ({_advice(error)}); delete once more") from error
+            raise JudgmentError(f"{message} ({_advice(error)}); then call file.erase_traces()") from error
 
     def _begin(self, write: bool, create: bool = False) -> sqlite3.Connection:
         deadline = time.monotonic() + WAIT_SECONDS

@@ -7,7 +7,6 @@ Every answer is on the disk before `record` returns. Several processes may use t
 from __future__ import annotations
 
 import math
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -15,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from percept.data.judgments import rows
+from percept.data.judgments import rows, stimuli
 from percept.data.judgments.file import JudgmentError, JudgmentFile
 from percept.data.judgments.rows import AnsweredError
 
-__all__ = ["AnsweredError", "JudgmentError", "Judgments", "Progress", "coded"]
+__all__ = ["AnsweredError", "JudgmentError", "Judgments", "Progress"]
 
 ANSWER_COLUMNS = (
     "id", "study", "rater", "group", "triplet", "position", "answer", "swapped", "seconds", "kind", "time", "undone",
@@ -90,23 +89,11 @@ class Judgments:
             JudgmentError: names the column, row or file.
         """
         name = rows.checked_name(name, "study")
-        items = rows.checked_items(triplets)
-        hashes = {} if folder is None else rows.hash_images(items, folder)
+        items = stimuli.checked_items(triplets)
+        hashes = {} if folder is None else stimuli.hash_images(items, folder)
         with self.file.transaction() as connection:
-            rows.enter_study(connection, name, items, hashes, note, sampling, task)
+            stimuli.enter_study(connection, name, items, hashes, note, sampling, task)
         return len(items)
-
-    def add_items(self, study: str, triplets: pd.DataFrame, *, folder: str | Path | None = None) -> int:
-        """Add triplets to a study, as `add_study` does; those already there (same id, same files) are skipped.
-
-        Returns:
-            Number of triplets added.
-        """
-        items = rows.checked_items(triplets)
-        hashes = {} if folder is None else rows.hash_images(items, folder)
-        with self.file.transaction() as connection:
-            rows.require(connection, "study", study)
-            return rows.insert_items(connection, study, items, hashes)
 
     def studies(self) -> pd.DataFrame:
         """One row per study: name, task, sampling, note, time (UTC)."""
@@ -118,7 +105,7 @@ class Judgments:
         """The triplets of a study in their order: id, reference, left, right, category and what else is known."""
         with self.file.transaction(write=False) as connection:
             rows.require(connection, "study", study)
-            return pd.DataFrame(rows.read_items(connection, study), columns=list(rows.ITEM_COLUMNS))
+            return pd.DataFrame(stimuli.read_items(connection, study), columns=list(stimuli.ITEM_COLUMNS))
 
     def changed_images(self, study: str, folder: str | Path) -> list[str]:
         """Names of the study's images that `folder` does not hold with the same bytes; empty if all is well."""
@@ -127,7 +114,7 @@ class Judgments:
             found = connection.execute("SELECT file, sha256 FROM images WHERE study = ? ORDER BY file", (study,))
             known = dict(found.fetchall())
         paths = {file: Path(folder) / file for file in known}
-        return [file for file, path in paths.items() if not path.is_file() or rows.sha256(path) != known[file]]
+        return [file for file, path in paths.items() if not path.is_file() or stimuli.sha256(path) != known[file]]
 
     def register(self, rater: str, group: str = "", language: str = "en", consent: str = "") -> None:
         """Store a rater with the consent text that was shown. Registering again is how one comes back.
@@ -187,8 +174,7 @@ class Judgments:
         """
         number = rows.whole_number(position, "position")
         study, rater = rows.checked_name(study, "study"), rows.checked_name(rater, "rater")
-        triplet = unicodedata.normalize("NFC", str(triplet)).strip()
-        values = rows.Answer(study, rater, triplet, number, answer, bool(swapped), seconds, kind, rows.now())
+        values = rows.Answer(study, rater, str(triplet), number, answer, bool(swapped), seconds, kind, rows.now())
         with self.file.transaction() as connection:
             return rows.insert_answer(connection, values)[0]
 
@@ -276,19 +262,3 @@ class Judgments:
             connection.execute("DELETE FROM raters WHERE name = ?", (rater,))
         self.file.erase_traces()
         return removed
-
-
-def coded(answers: pd.DataFrame) -> pd.DataFrame:
-    """Answers as the methods of `percept.labelling` take them.
-
-    Args:
-        answers: As `Judgments.answers` returns them, without undone ones.
-
-    Returns:
-        Columns rater, group, item, answer (float: 0 left, 1 right, NaN can't tell), order (the position),
-        seconds, kind; repeats are in it, kept apart by their kind.
-    """
-    codes = {"left": 0.0, "right": 1.0, "skip": math.nan}
-    frame = answers.rename(columns={"triplet": "item", "position": "order"})
-    frame = frame.assign(answer=frame["answer"].map(codes).astype("float64"))
-    return frame[["rater", "group", "item", "answer", "order", "seconds", "kind"]]

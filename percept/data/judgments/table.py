@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from percept.data.judgments import cells, rows
+from percept.data.judgments import cells, rows, stimuli
 from percept.data.judgments.card import NOT_STATED, data_card
 from percept.data.judgments.store import Judgments
 from percept.storage import write_atomic
@@ -77,17 +77,17 @@ def import_csv(store: Judgments, path: str | Path, study: str = "", *, folder: s
         with cells.blaming(path, number):
             name = rows.checked_name(row.get("study") or study, "study (a column, or the argument)")
             rater = rows.checked_name(row["rater"], "rater")
-            item = rows.checked_item(row | {"id": row["triplet"], "split": ""})
+            item = stimuli.checked_item(row | {"id": row["triplet"], "split": ""})
             if folder is not None:
-                rows.hash_images([item], folder, hashes)
+                stimuli.hash_images([item], folder, hashes)
             records.append((number, row, item, _answer(row, name, rater, item[0], turns[name, rater])))
             turns[name, rater] += 1
     added = 0
     with store.file.transaction() as connection:
         for number, row, item, answer in records:
             with cells.blaming(path, number):
-                rows.insert_study(connection, answer.study, f"imported from {path.name}")
-                rows.insert_items(connection, answer.study, [item], hashes)
+                stimuli.insert_study(connection, answer.study, f"imported from {path.name}")
+                stimuli.insert_items(connection, answer.study, [item], hashes)
                 _insert_rater(connection, row, answer)
                 added += rows.insert_answer(connection, answer)[1]
     return added

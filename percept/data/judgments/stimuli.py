@@ -1,0 +1,138 @@
+"""Studies, their triplets and the hashes of their pictures in the file of judgments."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from percept.data.judgments.file import JudgmentError
+from percept.data.judgments.rows import ANSWERS, now, whole_number
+from percept.data.opening import MAX_PIXELS, header
+
+ITEM_COLUMNS = ("id", "reference", "left", "right", "category", "split", "is_imagenet", "votes_left", "votes_right")
+Item = tuple[str, str, str, str, str, str, int | None, int, int]
+
+
+def checked_item(cells: Mapping[str, Any]) -> Item:
+    """One triplet as a row of the store; names and defaults as `Judgments.add_study` says."""
+    known = {name: cell for name, cell in cells.items() if not pd.isna(cell)}
+    texts = [str(known.get(name, "")) for name in ITEM_COLUMNS[:6]]
+    empty = [name for name, text in zip(ITEM_COLUMNS[:4], texts[:4], strict=True) if not text.strip()]
+    if empty:
+        raise JudgmentError(f"{empty[0]} is empty")
+    if texts[2] == texts[3]:
+        raise JudgmentError(f"left and right are the same picture {texts[2]!r}; there is nothing to choose")
+    flag = int(bool(known["is_imagenet"])) if "is_imagenet" in known else None
+    votes = [whole_number(known.get(name, 0), name) for name in ("votes_left", "votes_right")]
+    return texts[0], texts[1], texts[2], texts[3], texts[4], texts[5], flag, votes[0], votes[1]
+
+
+def checked_items(triplets: pd.DataFrame) -> list[Item]:
+    """Triplets as rows of the store.
+
+    Raises:
+        JudgmentError: names the column, or the row counted from 1.
+    """
+    missing = [name for name in ITEM_COLUMNS[:4] if name not in triplets.columns]
+    if missing:
+        there = ", ".join(map(str, triplets.columns))
+        raise JudgmentError(f"triplets have no column {missing[0]!r} (columns: {there})")
+    items: dict[str, Item] = {}
+    for number, cells in enumerate(triplets.to_dict("records"), start=1):
+        try:
+            item = checked_item({str(name): cell for name, cell in cells.items()})
+        except JudgmentError as error:
+            raise JudgmentError(f"triplet in row {number}: {error}") from error
+        if item[0] in items:
+            raise JudgmentError(f"triplet in row {number}: id {item[0]!r} is there already; ids must differ")
+        items[item[0]] = item
+    if not items:
+        raise JudgmentError("the study has no triplets")
+    return list(items.values())
+
+
+def hash_images(items: Iterable[Item], folder: str | Path, known: dict[str, str] | None = None) -> dict[str, str]:
+    """SHA-256 of every picture of the triplets, added to those already `known`.
+
+    Raises:
+        JudgmentError: a file is outside the folder.
+        ImageError: a file is missing or no image.
+    """
+    folder = Path(folder)
+    hashes = {} if known is None else known
+    for item in items:
+        for name in item[1:4]:
+            if name in hashes:
+                continue
+            if not (folder / name).resolve().is_relative_to(folder.resolve()):
+                raise JudgmentError(f"triplet {item[0]!r}: {name!r} is outside the image folder; use a path inside it")
+            with header(folder / name, MAX_PIXELS):
+                hashes[name] = sha256(folder / name)
+    return hashes
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, as hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def insert_study(
+    connection: sqlite3.Connection, name: str, note: str = "", sampling: str = "", task: str = "two_alternative"
+) -> None:
+    """Store a study unless there is one of that name."""
+    if task not in ANSWERS:
+        raise JudgmentError(f"task must be one of {', '.join(ANSWERS)}, not {task!r}")
+    row = name, task, sampling, note, now()
+    connection.execute("INSERT OR IGNORE INTO studies VALUES (?, ?, ?, ?, ?)", row)
+
+
+def enter_study(
+    connection: sqlite3.Connection, name: str, items: list[Item], hashes: Mapping[str, str], *about: str
+) -> None:
+    """Store a study (`about`: note, sampling, task) with its triplets; other ones than it has are an error."""
+    known = read_items(connection, name)
+    if known and known != items:
+        raise JudgmentError(f"study {name!r} exists with other triplets; choose another name")
+    insert_study(connection, name, *about)
+    insert_items(connection, name, items, hashes)
+
+
+def insert_items(connection: sqlite3.Connection, study: str, items: Iterable[Item], hashes: Mapping[str, str]) -> int:
+    """Store triplets, and hashes of their pictures, that are not there yet: number of new ones.
+
+    Raises:
+        JudgmentError: a triplet has other pictures than before, or a picture has changed.
+    """
+    added = 0
+    for item in items:
+        query = 'SELECT reference, "left", "right" FROM items WHERE study = ? AND id = ?'
+        known = connection.execute(query, (study, item[0])).fetchone()
+        if known is None:
+            columns = ", ".join(f'"{name}"' for name in ("study", *ITEM_COLUMNS))
+            marks = ", ".join("?" * (1 + len(item)))
+            connection.execute(f"INSERT INTO items ({columns}) VALUES ({marks})", (study, *item))
+            added += 1
+        elif known != item[1:4]:
+            raise JudgmentError(f"study {study!r} has a triplet {item[0]!r} of other pictures; give it another id")
+        for file in set(item[1:4]) & hashes.keys():
+            _insert_hash(connection, study, file, hashes[file])
+    return added
+
+
+def _insert_hash(connection: sqlite3.Connection, study: str, file: str, digest: str) -> None:
+    connection.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", (study, file, digest))
+    kept = connection.execute("SELECT sha256 FROM images WHERE study = ? AND file = ?", (study, file)).fetchone()[0]
+    if kept != digest:
+        raise JudgmentError(f"study {study!r}: {file!r} is no longer the picture that was shown; restore it")
+
+
+def read_items(connection: sqlite3.Connection, study: str) -> list[Item]:
+    """Triplets of a study in their order."""
+    columns = ", ".join(f'"{name}"' for name in ITEM_COLUMNS)
+    return connection.execute(f"SELECT {columns} FROM items WHERE study = ? ORDER BY number", (study,)).fetchall()
