@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from percept.evaluation import augmented, classification, counting, dense, instances, low_level, scene_tasks, transfer
+from percept.evaluation import (
+    augmented,
+    classification,
+    counting,
+    dense,
+    instances,
+    low_level,
+    one_photograph,
+    scene_tasks,
+    transfer,
+)
 from percept.evaluation.reading import Reader
 from percept.evaluation.scores import TaskScore
 
@@ -163,6 +173,10 @@ def _real(reader: Reader, sizes: Sizes, seed: int) -> list[TaskScore]:
     return classification.real_scores(reader, _textures(seed), _digits(*sizes.digits, seed))
 
 
+def _one_photograph(reader: Reader, sizes: Sizes, seed: int) -> list[TaskScore]:
+    return one_photograph.stereo_scores(reader) + one_photograph.coin_scores(reader)
+
+
 def _textile(reader: Reader, sizes: Sizes, seed: int) -> list[TaskScore]:
     return classification.textile_scores(reader, _textiles(*sizes.textile, seed)) if min(sizes.textile) else []
 
@@ -186,4 +200,5 @@ TASKS: dict[str, Callable[[Reader, Sizes, int], list[TaskScore]]] = {
     "classification": _classification,
     "real": _real,
     "textile": _textile,
+    "one photograph": _one_photograph,
 }

@@ -21,6 +21,7 @@ from percept.evaluation.scores import TaskScore, score
 from percept.evaluation.transfer import Task
 
 _CATEGORIES = sorted({kind.category for kind in nouns()})
+NEAR = (1.2, 1.5)  # camera heights; things stand at 1 to 1.8, log-uniformly
 _PHOTO = ("a photo of {}", "a picture of {}")
 
 
@@ -50,11 +51,12 @@ def majority(labels: Any, truth: Any) -> float:
 
 
 def labels_of(pool: Pool) -> dict[str, np.ndarray]:
-    """Labels int64 [N] of scenes of one thing: noun, category, quadrant."""
+    """Labels int64 [N] of scenes of one thing: noun, category, quadrant, distance (near, middle, far)."""
     return {
         "noun": pool.of_first(lambda _, thing: thing.noun),
         "category": pool.of_first(lambda _, thing: _CATEGORIES.index(thing.kind.category)),
         "quadrant": pool.of_first(quadrant),
+        "distance": pool.of_first(lambda _, thing: int(np.digitize(thing.depth, NEAR))),
     }
 
 
