@@ -273,6 +273,8 @@ def _unload(model: nn.Module) -> None:
             elif isinstance(child, LoraLayer) and not isinstance(parent, nn.MultiheadAttention):
                 child.merge()  # type: ignore[operator]
                 setattr(parent, name, child.get_base_layer())
+    # peft's mark on the model would make it warn when the next adapter comes.
+    model.__dict__.pop("peft_config", None)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, SplitAttention):
