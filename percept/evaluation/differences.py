@@ -104,6 +104,14 @@ def _resampler(tables: np.ndarray, names: np.ndarray, crossed: bool) -> Callable
     return draw
 
 
+def _unit_names(groups: Any, count: int) -> np.ndarray:
+    """Number of the independent unit of each item, [N]."""
+    names: np.ndarray = np.arange(count) if groups is None else np.unique(to_numpy(groups), return_inverse=True)[1]
+    if names.shape != (count,):
+        raise VerdictError(f"groups must name one group for each of the {count} items, got {names.shape}")
+    return names
+
+
 def difference(
     after: Any,
     before: Any,
@@ -147,10 +155,7 @@ def difference(
         raise VerdictError("items must be 'crossed' or 'nested', and groups need 'crossed'")
     if n < 100 or not 0 < level < 1:
         raise VerdictError(f"n must be at least 100 and level between 0 and 1, got {n} and {level}")
-    count = new.shape[1]
-    names = np.arange(count) if groups is None else np.unique(to_numpy(groups), return_inverse=True)[1]
-    if names.shape != (count,):
-        raise VerdictError(f"groups must name one group for each of the {count} items, got {names.shape}")
+    names = _unit_names(groups, new.shape[1])
     draw = _resampler(np.stack([new, old]), names, crossed=items == "crossed")
     figures = [np.mean([summarise(run.mean(axis=0), summary) for run in table]) for table in (new, old)]
     rng, draws = np.random.default_rng(seed), []

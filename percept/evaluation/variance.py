@@ -29,6 +29,23 @@ def _omega(sums: dict[str, np.ndarray], free: dict[str, int], error: np.ndarray,
     return {name: (sums[name] - free[name] * noise) / (total + noise) for name in sums}
 
 
+def _checked(results: pd.DataFrame, factors: Sequence[str], value: str) -> np.ndarray:
+    """The values of a results table that can be analysed."""
+    if missing := [name for name in (*factors, value) if name not in results]:
+        raise VerdictError(f"results lack the column(s) {', '.join(missing)}; found {list(results)}")
+    y = results[value].to_numpy(dtype=float)
+    if not len(y) or not np.isfinite(y).all() or results[list(factors)].isna().any(axis=None):
+        raise VerdictError(f"results must be non-empty and {value} finite in every row, without gaps in the factors")
+    for factor in factors:
+        if results[factor].nunique() < 2:
+            raise VerdictError(
+                f"factor {factor!r} has one level only ('{results[factor].iloc[0]}'): nothing to compare"
+            )
+    if np.ptp(y) == 0:
+        raise VerdictError(f"{value} is the same in every run: there is no variance to share out")
+    return y
+
+
 def variance_shares(
     results: pd.DataFrame,
     factors: Sequence[str],
@@ -57,16 +74,7 @@ def variance_shares(
 
     Source: Hays, Statistics for Psychologists (1963) for omega^2; Olejnik and Algina, Psychological Methods 8, 2003.
     """
-    if missing := [name for name in (*factors, value) if name not in results]:
-        raise VerdictError(f"results lack the column(s) {', '.join(missing)}; found {list(results)}")
-    y = results[value].to_numpy(dtype=float)
-    if not len(y) or not np.isfinite(y).all() or results[list(factors)].isna().any(axis=None):
-        raise VerdictError(f"results must be non-empty and {value} finite in every row, without gaps in the factors")
-    for factor in factors:
-        if results[factor].nunique() < 2:
-            raise VerdictError(
-                f"factor {factor!r} has one level only ('{results[factor].iloc[0]}'): nothing to compare"
-            )
+    y = _checked(results, factors, value)
     terms = {name: _effects(results, [name]) for name in factors}
     if interactions:
         terms |= {f"{a}:{b}": _effects(results, [a, b]) for a, b in combinations(factors, 2)}
@@ -89,8 +97,6 @@ def variance_shares(
         return {t: _residual(b, centred) - error for t, b in others.items()}, error, (centred**2).sum(axis=0)
 
     sums, error, total = parts(y[:, None])
-    if not total[0] > 0:
-        raise VerdictError(f"{value} is the same in every run: there is no variance to share out")
     fitted = whole @ (whole.T @ y)
     noise = (y - fitted) * np.sqrt(len(y) / rest)  # residuals are smaller than errors by the fitted parameters
     rng = np.random.default_rng(seed)

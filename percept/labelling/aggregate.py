@@ -131,6 +131,22 @@ def dawid_skene(answers: pd.DataFrame, model: str = "one_coin", iterations: int 
     return Consensus(items, pd.DataFrame({"accuracy": grouped.mean(), "votes": grouped.size()}).rename_axis("rater"))
 
 
+def _connected(won: np.ndarray, lost: np.ndarray, names: pd.Index, strongly: bool) -> None:
+    """Refuse comparisons that leave candidates without a common scale."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_matrix((np.ones(len(won)), (lost, won)), shape=(len(names), len(names)))
+    parts, part = connected_components(graph, directed=False)
+    if parts > 1:
+        first, second = names[part == 0][0], names[part == 1][0]
+        raise AnswersError(
+            f"{parts} parts were never compared with each other (e.g. '{first}' and '{second}'): ask more"
+        )
+    if strongly and connected_components(graph, connection="strong")[0] > 1:
+        raise AnswersError("some candidates only won or only lost: the scale is infinite, set regularisation above 0")
+
+
 def bradley_terry(pairs: pd.DataFrame, regularisation: float = 0.01) -> pd.DataFrame:
     """Place candidates on one scale from comparisons: P(winner beats loser) = sigmoid(s_winner - s_loser).
 
@@ -151,9 +167,6 @@ def bradley_terry(pairs: pd.DataFrame, regularisation: float = 0.01) -> pd.DataF
 
     Source: Bradley and Terry, Biometrika 39, 1952; connectedness: Ford, Amer. Math. Monthly 64, 1957. By choix.
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     if missing := [name for name in ("winner", "loser") if name not in pairs]:
         raise AnswersError(f"pairs lack the column(s) {', '.join(missing)}; found {list(pairs)}")
     if pairs.empty or pairs[["winner", "loser"]].isna().any(axis=None) or (pairs["winner"] == pairs["loser"]).any():
@@ -162,15 +175,7 @@ def bradley_terry(pairs: pd.DataFrame, regularisation: float = 0.01) -> pd.DataF
         raise AnswersError(f"regularisation must be 0 or more, got {regularisation}")
     codes, names = pd.factorize(pd.concat([pairs["winner"], pairs["loser"]]), sort=True)
     won, lost, size = codes[: len(pairs)], codes[len(pairs) :], len(names)
-    graph = coo_matrix((np.ones(len(won)), (lost, won)), shape=(size, size))
-    parts, part = connected_components(graph, directed=False)
-    if parts > 1:
-        first, second = names[part == 0][0], names[part == 1][0]
-        raise AnswersError(
-            f"{parts} parts were never compared with each other (e.g. '{first}' and '{second}'): ask more"
-        )
-    if regularisation == 0 and connected_components(graph, connection="strong")[0] > 1:
-        raise AnswersError("some candidates only won or only lost: the scale is infinite, set regularisation above 0")
+    _connected(won, lost, names, strongly=regularisation == 0)
     import choix
 
     strength = choix.opt_pairwise(size, list(zip(won, lost, strict=True)), alpha=regularisation, tol=1e-9)

@@ -105,6 +105,20 @@ def _pick(pool: np.ndarray, count: int, value: np.ndarray | None, explore: float
     return np.concatenate([best, rest[: count - len(best)]])
 
 
+def _done(asked: Any, budget: int, size: int) -> np.ndarray:
+    """The positions already asked, checked together with the budget."""
+    done = np.unique(to_numpy(asked).astype(np.int64))
+    if done.size and (done[0] < 0 or done[-1] >= size):
+        raise SamplingError(
+            f"asked holds the position {done[-1] if done[-1] >= size else done[0]}, pool has {size} items"
+        )
+    if not 0 <= budget <= size - len(done):
+        raise SamplingError(
+            f"budget {budget} must lie in 0..{size - len(done)}: {size} items, {len(done)} already asked"
+        )
+    return done
+
+
 def ask_next(
     strategy: str,
     budget: int,
@@ -140,15 +154,7 @@ def ask_next(
         SamplingError: for an unknown strategy, missing or non-finite signals, positions outside the pool, a stratum
             that is empty, or a budget larger than what is left.
     """
-    done = np.unique(to_numpy(asked).astype(np.int64))
-    if done.size and (done[0] < 0 or done[-1] >= size):
-        raise SamplingError(
-            f"asked holds the position {done[-1] if done[-1] >= size else done[0]}, pool has {size} items"
-        )
-    if not 0 <= budget <= size - len(done):
-        raise SamplingError(
-            f"budget {budget} must lie in 0..{size - len(done)}: {size} items, {len(done)} already asked"
-        )
+    done = _done(asked, budget, size)
     if not 0 <= explore <= 1:
         raise SamplingError(f"explore must lie in 0..1, got {explore}")
     value = _priority(strategy, size, d_left, d_right, choices)

@@ -68,6 +68,15 @@ def test_direction_turns_so_that_above_zero_is_an_improvement():
     assert found.p_equal(0.6) < 0.01
 
 
+def test_a_small_loss_is_no_worse_than_a_larger_tolerance():
+    noise = np.random.default_rng(0).normal(0, 0.1, 400)
+    found = difference(noise - noise.mean() - 0.02, np.zeros(400), n=1000)
+    assert found.p_value < 0.01
+    assert found.p_no_worse(0.05) < 0.01
+    assert found.p_no_worse(0.02) == pytest.approx(0.5, abs=0.1)
+    assert found.p_equal(0.05) == found.p_no_worse(0.05)
+
+
 def test_compare_takes_two_batteries():
     items = np.array([1.0, 0.0] * 30)
     before = {"a": score("a", "f", items, 0.5), "b": score("b", "f", items + 1, 0.5, higher=False, summary="root")}

@@ -76,6 +76,13 @@ def test_shares_are_unbiased_and_intervals_cover():
         assert np.mean([f.loc[factor, "low"] <= share <= f.loc[factor, "high"] for f in found]) > 0.85
 
 
+def test_intervals_allow_for_the_parameters_that_few_runs_have_to_fit():
+    shares = {"size": 2 / 3 / (1 + 11 / 12), "objective": 0.25 / (1 + 11 / 12)}
+    found = [variance_shares(results(runs=1, seed=s), list(FACTORS), n=200, seed=s) for s in range(150)]
+    inside = [f.loc[k, "low"] <= v <= f.loc[k, "high"] for f in found for k, v in shares.items()]
+    assert np.mean(inside) > 0.86
+
+
 @pytest.mark.parametrize(
     ("table", "factors", "message"),
     [

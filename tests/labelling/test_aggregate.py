@@ -110,6 +110,7 @@ def test_regularisation_makes_a_winner_of_all_finite():
     found = bradley_terry(pairs, regularisation=0.1)
     assert found.index.tolist() == ["a", "b", "c"]
     assert np.isfinite(found[["strength", "error"]]).all(axis=None)
+    assert found["error"].max() < np.sqrt(1 / (2 * 0.1))  # the prior's own width
     with pytest.raises(AnswersError, match="only won or only lost"):
         bradley_terry(pairs, regularisation=0)
 

@@ -56,6 +56,7 @@ def test_one_vote_against_one_does_not_lead():
     found = group_agreement(pd.DataFrame(rows, columns=["rater", "group", "item", "answer"]), n=100, permutations=10)
     assert found.items.index.tolist() == [0, 1]
     assert found.items["difference"].tolist() == [1.0, 1.0]
+    assert found.items["evidence"].tolist() == pytest.approx([5 / 6 - 1 / 6, 2 / 3 - 1 / 3])
 
 
 @pytest.mark.parametrize(
