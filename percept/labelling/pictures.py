@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
+from collections.abc import Sequence
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,3 +40,26 @@ def shown_picture(triplets: Triplets, row: int, size: int) -> dict[str, Any]:
     source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     shape = {"width": picture.width * factor, "height": picture.height * factor}
     return {"src": source, "crisp": factor > 1, **shape}
+
+
+class Shelf:
+    """Opens the files of the next trial while the rater looks at this one."""
+
+    def __init__(self, triplets: Triplets, size: int) -> None:
+        self.triplets, self.size = triplets, size
+        self.ready: dict[int, dict[str, Any]] = {}
+
+    def take(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """Pictures of some rows of the images, as `shown_picture` makes them."""
+        return [self.ready.pop(row, {}) or shown_picture(self.triplets, row, self.size) for row in rows]
+
+    def prepare(self, rows: Sequence[int]) -> None:
+        """Open these in the background; arrays need no help."""
+        self.ready.clear()
+        if not isinstance(self.triplets.images, np.ndarray):
+            Thread(target=self._open, args=(rows,), daemon=True).start()
+
+    def _open(self, rows: Sequence[int]) -> None:
+        with contextlib.suppress(ValueError, OSError):  # it is reported when it is to be shown
+            for row in rows:
+                self.ready[row] = shown_picture(self.triplets, row, self.size)

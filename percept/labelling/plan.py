@@ -43,6 +43,11 @@ class Trial:
     swapped: bool
     kind: str = "ask"
 
+    @property
+    def rows(self) -> tuple[int, int, int]:
+        """Reference, left and right as shown."""
+        return self.reference, self.left, self.right
+
 
 def plan_trials(
     items: Any, key: Sequence[Any], *, repeats: float = 0.1, distance: int = 10, swap_repeats: bool = True

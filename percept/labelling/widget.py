@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import ipywidgets
-import numpy as np
 import traitlets
 
 from percept.data.judgments import Judgments
-from percept.labelling.pictures import shown_picture
+from percept.labelling.pictures import Shelf
 from percept.labelling.plan import Trial, rater_name
 from percept.labelling.session import ACTIONS, Session
 from percept.labelling.texts import LANGUAGES, TEXTS, remaining, text
@@ -81,7 +78,7 @@ class Labeller(ipywidgets.VBox):
         self.store, self.study, self.triplets, self.size, self.plan = store, study, triplets, size, plan
         self.consent = dict(consent or {})
         self.session: Session | None = None
-        self._ready: dict[int, dict[str, Any]] = {}
+        self.shelf, self._trouble = Shelf(triplets, size), ""
         self._build(rater, group, groups, language)
         super().__init__([self.language, self.welcome, self.trial, self.final])
         self.add_class("percept-panel")
@@ -154,11 +151,13 @@ class Labeller(ipywidgets.VBox):
         self.start = button(disabled=True, button_style="primary", layout=ipywidgets.Layout(width="160px"))
         self.buttons = {action: button(layout=wide) for action in ("left", "skip", "right")}
         self.buttons["undo"] = button(layout=ipywidgets.Layout(width="auto"))
-        self.back = button(layout=ipywidgets.Layout(width="auto"))
+        self.back = button(layout=ipywidgets.Layout(width="auto", align_self="flex-start"))
         self.bar = ipywidgets.IntProgress(layout=ipywidgets.Layout(width="auto", flex="1 1 0", margin="0 12px"))
         self.state = ipywidgets.Label()
         self.stage = Stage()
-        row = ipywidgets.Layout(width=f"min({max(2 * self.size + 24, 560)}px, 100%)", margin="4px auto")
+        row = ipywidgets.Layout(
+            width=f"min({max(2 * self.size + 24, 560)}px, 100%)", margin="4px auto", align_items="center"
+        )
         choice = ipywidgets.HBox([self.buttons[action] for action in ("left", "skip", "right")], layout=row)
         foot = ipywidgets.HBox([self.buttons["undo"], self.bar, self.state], layout=row)
         fields = [self.intro, self.rater, self.group, self.note, self.agree, self.start]
@@ -203,7 +202,7 @@ class Labeller(ipywidgets.VBox):
         self.agree.description, self.start.description = words["agree"], words["begin"]
         for action, button in self.buttons.items():
             button.description = words[f"choose_{action}" if action in ("left", "right") else action]
-        self.back.description = words["undo"]
+        self.back.description = words["back"]
         self.stage.words = {
             key: words[key] for key in ("question", "reference", "left", "right", "keys_on", "keys_off", "stalled")
         }
@@ -222,36 +221,25 @@ class Labeller(ipywidgets.VBox):
         done = html.escape(self._say("done", done=progress.done))
         self.thanks.value = f'<div class="percept-text"><h3>{self._say("done_title")}</h3><p>{done}</p></div>'
         self.welcome.layout.display = "none"
-        self.language.layout.order = "1"  # to the bottom: the screen is for the pictures
+        self.language.layout.order = "1"  # below: the screen is for the pictures
+        self.language.layout.align_self = "center" if trial else "flex-start"
         self.trial.layout.display = None if trial else "none"
         self.final.layout.display = "none" if trial else None
         if trial is not None:
-            pictures, trouble = self._pictures(trial)
-            shown = {"token": self.session.token, "size": self.size, "spoken": state, "pictures": pictures}
-            self.stage.message = trouble or message
-            if self.stage.trial.get("token") != self.session.token:
-                self.stage.trial = shown
-                self.session.shown()
-                self._prepare(trial.position + 1)
+            self._present(trial, message, state)
 
-    def _pictures(self, trial: Trial) -> tuple[list[dict[str, Any] | None], str]:
-        try:
-            rows = (trial.reference, trial.left, trial.right)
-            return [self._ready.pop(row, None) or shown_picture(self.triplets, row, self.size) for row in rows], ""
-        except (ValueError, OSError) as error:
-            return [None] * 3, self._say("unreadable", reason=error)
-
-    def _prepare(self, position: int) -> None:
-        """Open the next files while the rater looks at these."""
+    def _present(self, trial: Trial, message: str, state: str) -> None:
         assert self.session is not None
-        if isinstance(self.triplets.images, np.ndarray) or position >= len(self.session.trials):
+        if self.stage.trial.get("token") == self.session.token:
+            self.stage.message = message or self._trouble
             return
-        trial = self.session.trials[position]
-
-        def work() -> None:
-            with contextlib.suppress(ValueError, OSError):  # it is reported when it is to be shown
-                for row in (trial.reference, trial.left, trial.right):
-                    self._ready[row] = shown_picture(self.triplets, row, self.size)
-
-        self._ready.clear()
-        Thread(target=work, daemon=True).start()
+        pictures: list[dict[str, Any] | None]
+        try:
+            pictures, self._trouble = [*self.shelf.take(trial.rows)], ""
+        except (ValueError, OSError) as error:
+            pictures, self._trouble = [None] * 3, self._say("unreadable", reason=error)
+        self.stage.message = self._trouble or message
+        self.stage.trial = {"token": self.session.token, "size": self.size, "spoken": state, "pictures": pictures}
+        self.session.shown()
+        for following in self.session.trials[trial.position + 1 : trial.position + 2]:
+            self.shelf.prepare(following.rows)

@@ -72,6 +72,11 @@ def sign_in(page):
     panel.locator("input[type=checkbox]").check()
     page.wait_for_timeout(500)
     page.screenshot(path=f"{SHOTS}/1_consent_en.png")
+    panel.locator("button", has_text="日本語").click()
+    panel.get_by_text("はじめにお読みください").wait_for(timeout=10_000)
+    page.wait_for_timeout(500)
+    page.screenshot(path=f"{SHOTS}/1_consent_ja.png")
+    panel.locator("button", has_text="English").click()
     panel.locator("button", has_text="Begin").click()
     ready(page)
 
@@ -170,6 +175,15 @@ def second_half(page):
     for key, action in [("f", "left"), ("ArrowRight", "right")]:
         press(page, key, action)
     state(page, "22問中 15問")
+    # Without its kernel the panel stays locked and says so; nothing is recorded.
+    kernel = page.request.get(f"{URL}/api/sessions").json()[0]["kernel"]["id"]
+    assert page.request.delete(f"{URL}/api/kernels/{kernel}").ok
+    page.wait_for_timeout(500)
+    page.locator(STAGE).hover()
+    page.keyboard.press("f")
+    page.get_by_text("応答がありません").wait_for(timeout=15_000)
+    page.keyboard.press("f")
+    page.screenshot(path=f"{SHOTS}/4_stalled_ja.png")
 
 
 def other_kernel(page):
@@ -186,6 +200,8 @@ def other_kernel(page):
     page.locator("body[data-jp-theme-light=false]").wait_for(state="attached", timeout=20_000)
     page.locator(STAGE).hover()
     page.wait_for_timeout(800)
+    page.set_viewport_size({"width": 1366, "height": 768})  # a small laptop
+    page.evaluate("document.querySelector('.percept-panel').scrollIntoView({block: 'start'})")
     page.screenshot(path=f"{SHOTS}/5_trial_dark_ja.png")
     page.locator(STAGE).click()
     for key, action in [("f", "left"), ("j", "right"), ("f", "left")]:
