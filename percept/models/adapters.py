@@ -1,15 +1,6 @@
 """Low-rank adapters (LoRA, Hu et al. 2022, arXiv:2106.09685) in the image tower of an encoder, by ``peft``.
 
-The routes, one function for all:
-
-- ``split``: open_clip's attention written as separate q, k and v layers (`percept.models.attention`), each
-  with its own A and B. The default for open_clip.
-- ``fused``: the one ``qkv`` layer of timm's ViTs.
-- ``mha``: peft's own wrapper of ``nn.MultiheadAttention``, for exchange with others. It shares A among q, k
-  and v, adapts the output projection too, and merges before each forward pass, so that **dropout never
-  acts**. peft 0.21.2 also applies the output projection's update twice; a merged encoder repeats that.
-- ``pointwise``: the 1x1 convolutions of an EfficientNet. Its batch norms keep their ImageNet statistics, in
-  training too.
+`percept.models.routes` says where they can sit, `percept.models.saving` writes and reads them.
 """
 
 from __future__ import annotations
@@ -24,13 +15,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from percept.models.attention import AdapterError, SplitAttention, fuse, split
+from percept.models.attention import AdapterError
 from percept.models.encoders import Encoder
 from percept.models.prefix import check_last_blocks, tower_blocks
+from percept.models.routes import ADAPTER, inject, lora_layers, pick_route, unload
 from percept.models.weights import make_fingerprint
-
-ADAPTER = "default"
-ROUTES = ("split", "fused", "mha", "pointwise")
 
 
 @dataclass(frozen=True)
@@ -38,7 +27,7 @@ class AdapterFacts:
     """What an adapter is and which encoder it belongs to.
 
     Attributes:
-        route: One of `ROUTES`.
+        route: One of `percept.models.routes.ROUTES`.
         rank: Columns of B and rows of A.
         alpha: The update is ``strength * alpha / rank * B @ A``.
         dropout: Share of an adapter's inputs dropped in training.
@@ -75,7 +64,7 @@ class AdaptedEncoder(Encoder):
     @property
     def strength(self) -> float:
         """Present factor on the low-rank update; 1 is what was trained, 0 the base."""
-        layer = _lora_layers(self.model)[0]
+        layer = lora_layers(self.model)[0]
         # Rounded, so that the number that was set comes back, and with it the same fingerprint.
         return round(float(layer.scaling[ADAPTER] * layer.r[ADAPTER] / layer.lora_alpha[ADAPTER]), 12)
 
@@ -115,7 +104,7 @@ def add_lora(
         dropout: Share of an adapter's inputs dropped in training, 0 <= dropout < 1 (without effect on
             ``mha``).
         last_blocks: Adapt only so many of the last blocks (stages of a conv net); None means all.
-        route: ``"auto"`` or one of `ROUTES`, see above.
+        route: ``"auto"`` or one of `percept.models.routes.ROUTES`.
         seed: Seed of A; the global random state is left alone.
 
     Returns:
@@ -129,10 +118,10 @@ def add_lora(
     if isinstance(encoder, AdaptedEncoder):
         raise AdapterError(f"{encoder.name!r} already has an adapter; use merged(encoder) as the base of another")
     trunk, _, blocks = tower_blocks(encoder.visual)
-    chosen = _pick_route(route, trunk)
+    chosen = pick_route(route, trunk)
     last = len(blocks) if last_blocks is None else check_last_blocks(last_blocks, len(blocks))
     model = copy.deepcopy(encoder.model).requires_grad_(False)
-    _inject(model, chosen, rank, alpha, dropout, last, seed)
+    inject(model, chosen, rank, alpha, dropout, last, seed)
     facts = AdapterFacts(chosen, rank, float(alpha), float(dropout), last, encoder.name, encoder.fingerprint)
     return AdaptedEncoder(encoder, model.eval(), facts)
 
@@ -178,7 +167,7 @@ def set_strength(encoder: Encoder | nn.Module, strength: float) -> None:
     """
     if not math.isfinite(strength):
         raise AdapterError(f"strength must be a finite number, got {strength}")
-    for layer in _lora_layers(_module(encoder)):
+    for layer in lora_layers(_module(encoder)):
         layer.set_scale(ADAPTER, float(strength))
 
 
@@ -202,7 +191,7 @@ def merged(encoder: Encoder, strength: float | None = None) -> Encoder:
             raise AdapterError(f"adapter tensor {name} is not finite; the training went wrong before this point")
     model = copy.deepcopy(encoder.model)
     set_strength(model, encoder.strength if strength is None else strength)
-    _unload(model)
+    unload(model)
     return plain_encoder(encoder, model, f"{encoder.facts.base} + LoRA")
 
 
@@ -219,99 +208,12 @@ def plain_encoder(encoder: Encoder, model: nn.Module, name: str) -> Encoder:
     return Encoder(**_settings(encoder) | {"name": name, "model": model, "fingerprint": fingerprint})
 
 
-def target_pattern(visual: nn.Module, route: str, last_blocks: int, prefix: str) -> str:
-    """Return the regular expression of the adapted modules' names, as peft matches it (in full).
-
-    Args:
-        visual: The image tower.
-        route: ``"split"``, ``"fused"``, ``"mha"`` or ``"pointwise"``.
-        last_blocks: Number of adapted blocks.
-        prefix: Path of the tower in the model, with its dot, or "".
-    """
-    _, path, blocks = tower_blocks(visual)
-    numbers = "|".join(str(index) for index in range(len(blocks) - last_blocks, len(blocks)))
-    inside = {"split": r"attn\.[qkv]_proj", "fused": r"attn\.qkv", "mha": "attn", "pointwise": r"\d+\.conv_pwl?"}
-    pattern = rf"{re.escape(prefix + path)}\.(?:{numbers})\.{inside[route]}"
-    if route == "pointwise":
-        pattern = rf"{pattern}|{re.escape(prefix + path.removesuffix('blocks'))}conv_head"
-    return pattern
-
-
-def _inject(model: nn.Module, route: str, rank: int, alpha: float, dropout: float, last: int, seed: int) -> None:
-    from peft import LoraConfig, inject_adapter_in_model
-
-    visual: nn.Module = getattr(model, "visual", model)
-    blocks = list(tower_blocks(visual)[2])[-last:]
-    if route == "split":
-        for block in blocks:
-            block.attn = split(block.attn)
-    pattern = target_pattern(visual, route, last, "" if visual is model else "visual.")
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=pattern, bias="none")  # type: ignore[arg-type]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            inject_adapter_in_model(config, model)
-        except (ValueError, TypeError) as error:
-            raise AdapterError(f"route {route!r} finds nothing to adapt in this tower: {error}") from error
-    for module in visual.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.register_forward_pre_hook(_keep_statistics)
-
-
-def _keep_statistics(module: nn.Module, _inputs: Any) -> None:
-    # A hook, not one call of eval(): every training loop calls train() on the whole model again.
-    module.training = False
-
-
-def _unload(model: nn.Module) -> None:
-    from peft.tuners.lora.layer import LoraLayer, MultiheadAttention
-
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, MultiheadAttention):
-                setattr(parent, name, child.unload_and_optionally_merge_module(True, False, None))
-            elif isinstance(child, LoraLayer) and not isinstance(parent, nn.MultiheadAttention):
-                child.merge()  # type: ignore[operator]
-                setattr(parent, name, child.get_base_layer())
-    # peft's mark on the model would make it warn when the next adapter comes.
-    model.__dict__.pop("peft_config", None)
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, SplitAttention):
-                setattr(parent, name, fuse(child))
-        for key, hook in list(parent._forward_pre_hooks.items()):
-            if hook is _keep_statistics:
-                del parent._forward_pre_hooks[key]
-
-
-def _lora_layers(model: nn.Module) -> list[Any]:
-    from peft.tuners.lora.layer import LoraLayer
-
-    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
-    if not layers:
-        raise AdapterError("there is no adapter here; add_lora(encoder) or load_adapter(encoder, FOLDER) makes one")
-    return layers
-
-
 def _settings(encoder: Encoder) -> dict[str, Any]:
     return {item.name: getattr(encoder, item.name) for item in dataclasses.fields(Encoder)}
 
 
 def _module(encoder: Encoder | nn.Module) -> nn.Module:
     return encoder.model if isinstance(encoder, Encoder) else encoder
-
-
-def _pick_route(route: str, trunk: Any) -> str:
-    allowed: tuple[str, ...] = ("pointwise",) if hasattr(trunk, "conv_stem") else ("fused",)
-    if hasattr(trunk, "transformer"):
-        allowed = ("split", "mha")
-    if route not in ("auto", *ROUTES):
-        raise AdapterError(f"route must be 'auto' or one of {', '.join(ROUTES)}, got {route!r}")
-    if route not in ("auto", *allowed):
-        raise AdapterError(
-            f"route {route!r} does not exist for this {type(trunk).__name__}; use 'auto' or {' or '.join(allowed)}"
-        )
-    return allowed[0] if route == "auto" else route
 
 
 def _check_settings(rank: int, alpha: float, dropout: float) -> None:

@@ -15,18 +15,11 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from percept.models.adapters import (
-    AdaptedEncoder,
-    AdapterFacts,
-    adapter_parameters,
-    add_lora,
-    merged,
-    set_strength,
-    target_pattern,
-)
+from percept.models.adapters import AdaptedEncoder, AdapterFacts, adapter_parameters, add_lora, merged, set_strength
 from percept.models.attention import AdapterError
 from percept.models.encoders import Encoder, EncoderError
 from percept.models.export import replaced_folder, save_open_clip_folder, stored_tensors
+from percept.models.routes import target_pattern
 from percept.models.weights import read_weights
 from percept.storage import write_json
 
@@ -164,16 +157,18 @@ def _read_facts(folder: Path) -> tuple[AdapterFacts, float, str]:
 
 def _fill(adapted: AdaptedEncoder, file: Path) -> None:
     stored = {name.removeprefix(PREFIX): value for name, value in read_weights(file).items()}
-    if adapted.facts.route == "split":
-        stored = _unfused(stored, adapted.facts.rank)
-    wanted = {name.replace(".default.", "."): value for name, value in adapter_parameters(adapted).items()}
-    shapes = [{name: tuple(value.shape) for name, value in part.items()} for part in (stored, wanted)]
-    if shapes[0] != shapes[1]:
-        odd = sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[0]
+    wanted = {name.replace(".default.", "."): value.detach() for name, value in adapter_parameters(adapted).items()}
+    split = adapted.facts.route == "split"
+    expected = _fused(wanted) if split else wanted
+    here, there = ({name: tuple(value.shape) for name, value in part.items()} for part in (stored, expected))
+    if here != there:
+        odd = sorted(set(here.items()) ^ set(there.items()))[0]
         raise AdapterError(f"{file} does not hold the tensors that {FACTS_FILE} describes; first difference: {odd}")
-    with torch.no_grad():
-        for name, parameter in wanted.items():
-            parameter.copy_(stored[name])
+    values = _unfused(stored, adapted.facts.rank) if split else stored
+    if split and any(not torch.equal(value, stored[name]) for name, value in _fused(values).items()):
+        raise AdapterError(f"{file} mixes q, k and v or changes the output projection; a split adapter does neither")
+    for name, tensor in wanted.items():
+        tensor.copy_(values[name])
 
 
 def _fused(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
