@@ -155,6 +155,13 @@ def test_lightness_of_cielab_follows_munsell_value_and_hue_does_not_quite(sets):
     assert 0.75 < by_kind["nickerson"] < 1.0
 
 
+def test_the_circle_of_hues_closes(sets):
+    assert munsell.nickerson([39, 5, 6], [1, 5, 6]) == munsell.nickerson([3, 5, 6], [1, 5, 6]) == 12
+    train = sets["train"]  # holds both ends of the list of hues
+    hues = train.table["hue_step"].to_numpy()[train.triplets.items[train.triplets.groups == "hue"]]
+    assert (np.ptp(hues, axis=1) > 20).any()
+
+
 def test_draws_repeat_and_differ_by_seed():
     few = {"train": 20, "val": 20, "test": 20}
     one, same, other = (munsell.munsell_triplets(0, seed, few, size=2)["test"].triplets for seed in (0, 0, 1))

@@ -39,7 +39,7 @@ def test_strict_accuracy_is_the_references_own_figure():
     expected = np.mean([(b < a) == (p >= 0.5) for a, b, p in zip(left, right, votes, strict=True)])
     assert similarity.strict_accuracy(left, right, votes) == expected
     assert similarity.strict_accuracy([1.0, 1.0], [1.0, 1.0], [0.0, 1.0]) == 0.5  # ties count as left
-    assert similarity.strict_accuracy([2.0, 1.0], [1.0, 2.0], [0.5, 0.5]) == 0.5  # even votes count as right
+    assert similarity.strict_accuracy([2.0, 2.0, 1.0], [1.0, 1.0, 2.0], [0.5] * 3) == 2 / 3  # even votes count as right
     keep = (left != right) & np.isin(votes, (0, 1))
     parts = left[keep], right[keep], votes[keep]
     assert similarity.strict_accuracy(*parts) == similarity.two_alternative_score(*parts)
