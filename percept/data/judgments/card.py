@@ -75,11 +75,11 @@ def _how_many(answers: pd.DataFrame, counted: pd.DataFrame, triplets: int, writt
         f"taken back: {len(answers) - len(counted)}",
     ]
     if len(asked):
-        lines += [
-            f"raters per answered triplet: {each.min()} to {each.max()}, median {each.median():g}",
-            f"response time: median {asked['seconds'].median():.1f} s",
-            f"dates (UTC): {asked['time'].min():%Y-%m-%d} to {asked['time'].max():%Y-%m-%d}",
-        ]
+        lines.append(f"raters per answered triplet: {each.min()} to {each.max()}, median {each.median():g}")
+        timed, dated = asked["seconds"].dropna(), asked["time"].dropna()
+        lines.append(f"response time: {f'median {timed.median():.1f} s' if len(timed) else 'not recorded'}")
+        dates = f"{dated.min():%Y-%m-%d} to {dated.max():%Y-%m-%d}" if len(dated) else "not recorded"
+        lines.append(f"dates (UTC): {dates}")
     return lines + [f"in this export, {name}: {count}" for name, count in written.items()]
 
 

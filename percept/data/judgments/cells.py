@@ -22,7 +22,7 @@ _TRUTH = {"": None, "true": True, "1": True, "1.0": True, "false": False, "0": F
 
 
 def read_rows(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a CSV (comma, semicolon or tab; UTF-8, or Shift-JIS as Japanese Excel writes it), blank ones skipped.
+    """Rows of a CSV (comma, semicolon or tab), blank ones skipped; UTF-8, UTF-16 with mark, or Shift-JIS (cp932).
 
     Returns:
         Row number as a spreadsheet shows it (the header is row 1), and cells by lower-case column name.
@@ -57,7 +57,7 @@ def _decoded(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise JudgmentError(f"{path}: cannot be read ({error.strerror})") from error
-    for codec in ("utf-8-sig", "cp932"):
+    for codec in ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp932"):
         with contextlib.suppress(UnicodeDecodeError):
             return raw.decode(codec)
     raise JudgmentError(f"{path}: is neither UTF-8 nor Shift-JIS text; save it as 'CSV UTF-8'")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from percept.data.judgments.file import JudgmentError
 from percept.data.judgments.rows import ANSWERS, now, whole_number
-from percept.data.opening import MAX_PIXELS, header
+from percept.data.opening import MAX_PIXELS, ImageError, header
 
 ITEM_COLUMNS = ("id", "reference", "left", "right", "category", "split", "is_imagenet", "votes_left", "votes_right")
 Item = tuple[str, str, str, str, str, str, int | None, int, int]
@@ -60,8 +60,7 @@ def hash_images(items: Iterable[Item], folder: str | Path, known: dict[str, str]
     """SHA-256 of every picture of the triplets, added to those already `known`.
 
     Raises:
-        JudgmentError: a file is outside the folder.
-        ImageError: a file is missing or no image.
+        JudgmentError: a file is missing, outside the folder, or no image.
     """
     folder = Path(folder)
     hashes = {} if known is None else known
@@ -71,8 +70,11 @@ def hash_images(items: Iterable[Item], folder: str | Path, known: dict[str, str]
                 continue
             if not (folder / name).resolve().is_relative_to(folder.resolve()):
                 raise JudgmentError(f"triplet {item[0]!r}: {name!r} is outside the image folder; use a path inside it")
-            with header(folder / name, MAX_PIXELS):
-                hashes[name] = sha256(folder / name)
+            try:
+                with header(folder / name, MAX_PIXELS):
+                    hashes[name] = sha256(folder / name)
+            except ImageError as error:
+                raise JudgmentError(f"triplet {item[0]!r}: {error}") from error
     return hashes
 
 

@@ -174,7 +174,8 @@ class Judgments:
         """
         number = rows.whole_number(position, "position")
         study, rater = rows.checked_name(study, "study"), rows.checked_name(rater, "rater")
-        values = rows.Answer(study, rater, str(triplet), number, answer, bool(swapped), seconds, kind, rows.now())
+        time = None if seconds is None else float(seconds)
+        values = rows.Answer(study, rater, str(triplet), number, str(answer), bool(swapped), time, kind, rows.now())
         with self.file.transaction() as connection:
             return rows.insert_answer(connection, values)[0]
 
