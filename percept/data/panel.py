@@ -155,7 +155,13 @@ class Judged:
 
 
 def judged(
-    source: str, split: str, n: int, seed: int = 0, panel: list[Rater] | None = None, votes: int = VOTES
+    source: str,
+    split: str,
+    n: int,
+    seed: int = 0,
+    panel: list[Rater] | None = None,
+    votes: int = VOTES,
+    candidates: int = 2,
 ) -> Judged:
     """Show triplets of a source to a panel and collect its votes.
 
@@ -166,11 +172,12 @@ def judged(
         seed: of the stimuli, the choice of raters and their noise.
         panel: the raters; ``raters(24, seed)`` unless given.
         votes: different raters asked about each triplet; all if the panel is smaller.
+        candidates: see ``percept.data.stimuli.stimuli``.
     """
     panel = raters(24, seed) if panel is None else panel
     if votes < 1:
         raise ValueError(f"votes must be at least 1, got {votes}")
-    shown = stimuli(source, split, n if source != "concept-level" else (n + 1) // 2, seed)
+    shown = stimuli(source, split, n if source != "concept-level" else (n + 1) // 2, seed, candidates)
     rng = np.random.default_rng([seed, SOURCES.index(source), 7])
     asked = np.stack([rng.permutation(len(panel))[:votes] for _ in shown.items])
     make = _odd_one_out if source == "concept-level" else _two_alternatives

@@ -8,6 +8,7 @@ one of another.
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +33,8 @@ class Stimuli(NamedTuple):
         source: one of ``SOURCES``.
         pictures: uint8 ``[N, S, S, 3]``.
         items: int64 ``[T, 3]``: reference, left, right; positions in ``pictures``.
-        attributes: float64 ``[T, 3, K]``: how far apart the pairs (reference, left), (reference, right) and
-            (left, right) are.
+        attributes: float64 ``[T, P, K]``: how far apart the pairs (reference, left) and (reference, right) are, and,
+            for concept-level triplets, (left, right).
         names: of the K attributes.
         groups: str ``[T]``: category of the reference's largest thing.
     """
@@ -46,7 +47,7 @@ class Stimuli(NamedTuple):
     groups: np.ndarray
 
 
-def stimuli(source: str, split: str, n: int, seed: int = 0) -> Stimuli:
+def stimuli(source: str, split: str, n: int, seed: int = 0, candidates: int = 2) -> Stimuli:
     """Draw triplets; a pure function of its arguments.
 
     Args:
@@ -54,9 +55,11 @@ def stimuli(source: str, split: str, n: int, seed: int = 0) -> Stimuli:
         split: name in ``percept.data.scenes.SPLITS``; every picture comes from it.
         n: number of triplets.
         seed: another seed draws other scenes.
+        candidates: twins of each mid-level or low-level reference. Every pair of them makes a triplet: with 4, six
+            triplets show five pictures, where six references with two twins each show eighteen.
 
     Raises:
-        ValueError: unknown source or split, or n below 1.
+        ValueError: unknown source or split, n below 1 or candidates below 2.
 
     Example:
         >>> stimuli("mid-level", "tune", 2).items.tolist()
@@ -68,9 +71,14 @@ def stimuli(source: str, split: str, n: int, seed: int = 0) -> Stimuli:
         raise ValueError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
+    if candidates < 2:
+        raise ValueError(f"candidates must be at least 2, got {candidates}")
     rng = np.random.default_rng([seed, SOURCES.index(source), list(SPLITS).index(split)])
-    makers = {"mid-level": _mid_level, "low-level": _low_level, "concept-level": _concepts, "category": _categories}
-    return makers[source](split, n, seed, rng)
+    if source == "concept-level":
+        return _concepts(split, n, seed, rng)
+    if source == "category":
+        return _categories(split, n, seed, rng)
+    return (_mid_level if source == "mid-level" else _low_level)(split, n, seed, rng, candidates)
 
 
 def _references(split: str, n: int, seed: int) -> list[Scene]:
@@ -90,30 +98,42 @@ def _category(made: Scene) -> str:
     return max((made.things[position] for position in made.named), key=lambda thing: thing.length).kind.category
 
 
-def _rows(n: int) -> np.ndarray:
-    return np.arange(3 * n).reshape(n, 3)
+def _rows(n: int, candidates: int) -> np.ndarray:
+    """Items of n triplets where every reference is followed by its candidates, all pairs of them in turn."""
+    pairs = np.array(list(combinations(range(1, candidates + 1), 2)))
+    references = -(-n // len(pairs))
+    starts = (1 + candidates) * np.arange(references)[:, None, None]
+    inside = np.insert(pairs, 0, 0, axis=1)[None]
+    rows: np.ndarray = (starts + inside).reshape(-1, 3)[:n]
+    return rows
+
+
+def _number(n: int, candidates: int) -> int:
+    return -(-n // (candidates * (candidates - 1) // 2))
 
 
 # --- mid-level -------------------------------------------------------------------------------------------------------
 
 
-def _mid_level(split: str, n: int, seed: int, rng: np.random.Generator) -> Stimuli:
-    shown, named = [], []
-    references = _references(split, n, seed)
+def _mid_level(split: str, n: int, seed: int, rng: np.random.Generator, candidates: int) -> Stimuli:
+    shown, apart = [], []
+    references = _references(split, _number(n, candidates), seed)
     for made in references:
-        left, right = edit(made, rng), edit(made, rng)
-        shown += [picture(made), picture(left.scene), picture(right.scene)]
-        named.append([differences(made, left), differences(made, right)])
-    pictures = np.stack(shown)
-    attributes = np.zeros((n, 3, len(ATTRIBUTES) + 2))
-    attributes[:, :2, : len(ATTRIBUTES)] = named
-    attributes[:, :, len(ATTRIBUTES) :] = _seen(pictures, _rows(n))
-    groups = np.array([_category(made) for made in references])
-    return Stimuli("mid-level", pictures, _rows(n), attributes, (*ATTRIBUTES, "light", "coarse colour"), groups)
+        twins = [edit(made, rng) for _ in range(candidates)]
+        shown += [picture(made), *(picture(twin.scene) for twin in twins)]
+        apart += [np.zeros(len(ATTRIBUTES)), *(differences(made, twin) for twin in twins)]
+    pictures, items = np.stack(shown), _rows(n, candidates)
+    attributes = np.concatenate([np.array(apart)[items[:, 1:]], _seen(pictures, items)], -1)
+    names = (*ATTRIBUTES, "light", "coarse colour")
+    return Stimuli("mid-level", pictures, items, attributes, names, _groups(references, items, candidates))
+
+
+def _groups(references: list[Scene], items: np.ndarray, candidates: int) -> np.ndarray:
+    return np.array([_category(made) for made in references])[items[:, 0] // (1 + candidates)]
 
 
 def _seen(pictures: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Two attributes that no caption names, read off the pixels: ``[T, 3, 2]``.
+    """Two attributes that no caption names, read off the pixels: ``[T, 2, 2]``.
 
     *light*: distance of the pictures' mean colours, 20 CIELAB units = 1; *coarse colour*: root mean square distance
     of their 8x8 thumbnails after each mean is taken off, 25 units = 1.
@@ -121,9 +141,9 @@ def _seen(pictures: np.ndarray, items: np.ndarray) -> np.ndarray:
     thumbs = _thumbnails(pictures)
     means = thumbs.mean(1)
     flat = thumbs - means[:, None]
-    out = np.empty((len(items), 3, 2))
-    for column, (one, other) in enumerate(((0, 1), (0, 2), (1, 2))):
-        a, b = items[:, one], items[:, other]
+    out = np.empty((len(items), 2, 2))
+    for column in range(2):
+        a, b = items[:, 0], items[:, 1 + column]
         out[:, column, 0] = np.linalg.norm(means[a] - means[b], axis=-1) / _LIGHT_SPAN
         out[:, column, 1] = np.sqrt(((flat[a] - flat[b]) ** 2).sum(-1).mean(-1)) / _COARSE_SPAN
     return np.minimum(out, 1.0)
@@ -145,16 +165,16 @@ def _thumbnails(pictures: np.ndarray) -> np.ndarray:
 _PIXEL_NAMES = ("error", "sharpness", "grain", "light")
 
 
-def _low_level(split: str, n: int, seed: int, rng: np.random.Generator) -> Stimuli:
-    references = _references(split, n, seed)
+def _low_level(split: str, n: int, seed: int, rng: np.random.Generator, candidates: int) -> Stimuli:
+    references = _references(split, _number(n, candidates), seed)
     shown = []
     for made in references:
         original = picture(made)
-        kinds = rng.choice(DISTORTIONS, size=2)
+        kinds = rng.choice(DISTORTIONS, size=candidates)
         shown += [original, *(distorted(original, str(kind), float(rng.uniform(0.15, 1)), rng) for kind in kinds)]
-    pictures = np.stack(shown)
-    groups = np.array([_category(made) for made in references])
-    return Stimuli("low-level", pictures, _rows(n), _pixel_attributes(pictures, _rows(n)), _PIXEL_NAMES, groups)
+    pictures, items = np.stack(shown), _rows(n, candidates)
+    attributes, groups = _pixel_attributes(pictures, items), _groups(references, items, candidates)
+    return Stimuli("low-level", pictures, items, attributes, _PIXEL_NAMES, groups)
 
 
 def distorted(picture_: np.ndarray, kind: str, level: float, rng: np.random.Generator) -> np.ndarray:
@@ -194,14 +214,14 @@ def distorted(picture_: np.ndarray, kind: str, level: float, rng: np.random.Gene
 
 
 def _pixel_attributes(pictures: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """``[T, 3, 4]``: root mean square error (of 64 grey levels), loss of gradient, gain of gradient, mean colour."""
+    """``[T, 2, 4]``: root mean square error (of 64 grey levels), loss of gradient, gain of gradient, mean colour."""
     values = pictures.astype(np.float32)
     steps = np.abs(np.diff(values, axis=1)).mean((1, 2, 3)) + np.abs(np.diff(values, axis=2)).mean((1, 2, 3))
     energy = np.log(steps + 1.0)
     light = _seen(pictures, items)[..., 0]
-    out = np.empty((len(items), 3, 4))
-    for column, (one, other) in enumerate(((0, 1), (0, 2), (1, 2))):
-        a, b = items[:, one], items[:, other]
+    out = np.empty((len(items), 2, 4))
+    for column in range(2):
+        a, b = items[:, 0], items[:, 1 + column]
         out[:, column, 0] = np.sqrt(((values[a] - values[b]) ** 2).mean((1, 2, 3))) / 64.0
         out[:, column, 1] = np.maximum(energy[a] - energy[b], 0) / np.log(2.0)
         out[:, column, 2] = np.maximum(energy[b] - energy[a], 0) / np.log(2.0)
@@ -266,8 +286,7 @@ def _categories(split: str, n: int, seed: int, rng: np.random.Generator) -> Stim
         chosen.append([reference, twin, stranger] if left else [reference, stranger, twin])
     items = np.array(chosen)
     named = labels[items]
-    differ = [named[:, 0] != named[:, 1], named[:, 0] != named[:, 2], named[:, 1] != named[:, 2]]
-    attributes = np.stack(differ, 1).astype(float)[..., None]
+    attributes = (named[:, :1] != named[:, 1:]).astype(float)[..., None]
     groups = np.array([nouns()[noun].category for noun in named[:, 0]])
     return Stimuli("category", pool, items, attributes, ("noun",), groups)
 
