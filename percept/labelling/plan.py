@@ -106,11 +106,17 @@ def study_table(triplets: Triplets, folder: str | Path | None = None) -> pd.Data
         triplets: of files, then names are paths inside `folder`; or of an array, then a picture's name is its
             position and a hash, so that other pictures are noticed.
         folder: image folder; default: the deepest that holds all files.
+
+    Raises:
+        SessionError: a file lies outside the folder.
     """
     if isinstance(triplets.images, np.ndarray):
         names = [f"{i}-{hashlib.sha256(image.tobytes()).hexdigest()[:12]}" for i, image in enumerate(triplets.images)]
     else:
         base = Path(folder) if folder is not None else common_folder(triplets.images)
+        outside = [path for path in triplets.images if not Path(path).is_relative_to(base)]
+        if outside:
+            raise SessionError(f"{outside[0]} lies outside the image folder {base}; name a folder that holds all files")
         names = [Path(path).relative_to(base).as_posix() for path in triplets.images]
     columns = {side: [names[i] for i in triplets.items[:, k]] for k, side in enumerate(("reference", "left", "right"))}
     ids = [str(row) for row in range(len(triplets))]

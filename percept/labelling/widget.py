@@ -13,7 +13,7 @@ import traitlets
 
 from percept.data.judgments import Judgments
 from percept.labelling.pictures import Shelf
-from percept.labelling.plan import Trial, rater_name
+from percept.labelling.plan import SessionError, Trial, rater_name
 from percept.labelling.session import ACTIONS, Session
 from percept.labelling.texts import LANGUAGES, TEXTS, remaining, text
 
@@ -72,9 +72,9 @@ class Labeller(ipywidgets.VBox):
             **plan: seed, repeats, distance, swap_repeats, min_seconds, clock of `Session`.
         """
         if language not in LANGUAGES:
-            raise ValueError(f"language {language!r} is not there; use one of {', '.join(LANGUAGES)}")
+            raise SessionError(f"language {language!r} is not there; use one of {', '.join(LANGUAGES)}")
         if size < 32:
-            raise ValueError(f"size={size} is too small to see anything; use at least 32 pixels")
+            raise SessionError(f"size={size} is too small to see anything; use at least 32 pixels")
         self.store, self.study, self.triplets, self.size, self.plan = store, study, triplets, size, plan
         self.consent = dict(consent or {})
         self.session: Session | None = None

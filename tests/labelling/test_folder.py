@@ -62,6 +62,12 @@ def test_own_triplets_are_asked_and_not_exchanged(photos):
         label_folder(photos, triplets=own.select([0]), study="own")
 
 
+def test_own_triplets_must_lie_in_the_folder(photos):
+    own = Triplets(sorted(photos.glob("*/*.png")), [[0, 1, 2]], np.array([0.5]))
+    with pytest.raises(SessionError, match="lies outside the image folder"):
+        label_folder(photos / "dogs", triplets=own)
+
+
 def test_random_triplets_use_every_image_equally_and_never_twice_in_one(tmp_path):
     triplets = random_triplets(_data(tmp_path, ["a"] * 7), 21)
     assert np.bincount(triplets.items[:, 0]).tolist() == [3] * 7
