@@ -54,8 +54,9 @@ class MunsellSet:
 
 @cache
 def _colour() -> Any:
-    # It takes over a second to import, and warns about optional packages that nothing here uses.
-    with warnings.catch_warnings():
+    # It takes over a second to import, warns about optional packages that nothing here uses, and changes how
+    # NumPy prints everywhere.
+    with warnings.catch_warnings(), np.printoptions():
         warnings.simplefilter("ignore")
         import colour
     return colour

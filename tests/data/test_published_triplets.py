@@ -154,7 +154,7 @@ def only(number, **cells):
         (only(0, ref_path="../secret.png"), ("train",), "row 2: '../secret.png' must be the path of a picture inside"),
         (only(0, ref_path="C:\\nights\\a.png"), ("train",), "row 2: .* must be the path of a picture inside"),
         (only(0, ref_path="ref/000/999.png"), ("train",), "row 2: picture 'ref/000/999.png' not found .*; unpack"),
-        (only(1, left_path="distort/000/009_0.png"), ("train",), "row 3: picture 'distort/000/009_0.png' not found"),
+        (only(1, ref_path="ref/000/009.png"), ("train",), "row 3: picture 'ref/000/009.png' not found"),
         (only(0, left_path="distort/000/000_0.png"), ("train",), "row 2: left_path and right_path are the same"),
     ],
 )
