@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from percept.device import pick_device
 from percept.losses.contrastive import clip_loss
 from percept.training.pretrain import PretrainConfig, pretrain
 from percept.training.tiny import MODEL, new_model
+
+T = TypeVar("T")
 
 
 def run(
@@ -54,7 +56,7 @@ def run(
     def bare() -> float:
         return batch_size / _bare_step(images, tokens, batch_size, steps, precision, place)
 
-    speeds = _in_turn([ours, bare], rounds)
+    speeds = in_turn([ours, bare], rounds)
     ratio = median(first / second for first, second in zip(*speeds, strict=True))
     note = f"batch {batch_size}, {precision}, {place}, {torch.get_num_threads()} threads, median of {rounds}"
     return [
@@ -85,7 +87,7 @@ def _bare_step(
     started = 0.0
     for step in range(steps):
         if step == 1:
-            started = _now(place)
+            started = now(place)
         rows = torch.arange(step * size, (step + 1) * size) % len(images)
         batch = (pixels[rows].float() / 255.0 - 0.45) / 0.27
         with torch.autocast(place.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
@@ -94,19 +96,20 @@ def _bare_step(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-    return (_now(place) - started) / (steps - 1)
+    return (now(place) - started) / (steps - 1)
 
 
-def _in_turn(functions: list[Callable[[], float]], rounds: int) -> list[list[float]]:
+def in_turn(functions: list[Callable[[], T]], rounds: int) -> list[list[T]]:
     """Call the functions one after the other, round by round, so that a slow minute hits all of them."""
-    results: list[list[float]] = [[] for _ in functions]
+    results: list[list[T]] = [[] for _ in functions]
     for _ in range(rounds):
         for function, values in zip(functions, results, strict=True):
             values.append(function())
     return results
 
 
-def _now(place: torch.device) -> float:
+def now(place: torch.device) -> float:
+    """Seconds, after what was queued on the device is done."""
     if place.type == "cuda":
         torch.cuda.synchronize(place)
     return time.perf_counter()

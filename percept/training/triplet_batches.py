@@ -103,7 +103,7 @@ class Inputs:
         pictures: `pictures(positions)` gives uint8 [K, H, W, 3] or K RGB images.
         count: N.
         encoder: for preprocessing.
-        stem: pictures' scaled pixels [K, 3, H, W] -> states of the frozen leading blocks; None without such.
+        stem: uint8 pixels [K, H, W, 3] at model size -> states of the frozen leading blocks; None without such.
         budget: bytes that may be kept. States are kept if they fit, else pixels if they fit, else nothing
             and files are opened anew at every step.
 
@@ -122,11 +122,11 @@ class Inputs:
         kinds: dict[str, Callable[[np.ndarray], Tensor]] = {"pixels": self._pixels}
         if stem is not None:
             frozen = stem
-            kinds = {"states": lambda part: self._states(frozen, part)} | kinds
+            kinds = {"states": lambda part: frozen(self._pixels(part))} | kinds
         for kept, compute in kinds.items():
             one = compute(np.arange(1)) if kept == "states" else probe
             if one.nbytes * count <= budget:
-                self.values = torch.empty((count, *one.shape[1:]), dtype=one.dtype)
+                self.values = torch.empty((count, *one.shape[1:]), dtype=one.dtype, device=one.device)
                 for part in np.array_split(np.arange(count), math.ceil(count / _CHUNK)):
                     self.values[part[0] : part[-1] + 1] = compute(part)
                 self.kept = kept
@@ -140,13 +140,10 @@ class Inputs:
         return self.values.nbytes
 
     def __call__(self, positions: np.ndarray) -> Tensor:
-        """Rows of some pictures, on the CPU: float states [K, ...], or uint8 pixels [K, H, W, 3] at model size."""
+        """Rows of some pictures: states [K, ...] where they were computed, or uint8 pixels [K, H, W, 3] on the CPU."""
         if self.kept == "nothing":
             return self._pixels(positions)
-        return self.values[torch.from_numpy(np.asarray(positions))]
+        return self.values[torch.from_numpy(np.asarray(positions)).to(self.values.device)]
 
     def _pixels(self, positions: np.ndarray) -> Tensor:
         return torch.from_numpy(self.encoder.preprocess.pixels(self.pictures(positions)))
-
-    def _states(self, stem: Callable[[Tensor], Tensor], positions: np.ndarray) -> Tensor:
-        return stem(self._pixels(positions)).cpu()
