@@ -36,12 +36,19 @@ def rate(folder: Path, rater: str, total: int) -> None:
     store = Judgments(folder / "kills.sqlite")
     log = os.open(folder / f"{rater}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     (folder / f"{rater}.ready").touch()
+    if position := store.progress(STUDY, rater).next_position:
+        send(store, rater, position - 1)  # as one does who was not told that it arrived
     while (position := store.progress(STUDY, rater).next_position) < total:
         while position >= int((folder / "allowed").read_text() or 0):
             time.sleep(0.001)
-        store.record(STUDY, rater, f"t{position}", position, answer_of(rater, position), position % 2 == 0, 1.0)
+        send(store, rater, position)
         os.write(log, f"{position}\n".encode())
         os.fsync(log)
+
+
+def send(store: Judgments, rater: str, position: int) -> None:
+    """Store the answer of one position."""
+    store.record(STUDY, rater, f"t{position}", position, answer_of(rater, position), position % 2 == 0, 1.0)
 
 
 def trial(folder: Path, answers: int, kills: int, seed: int) -> dict[str, float]:
@@ -92,12 +99,14 @@ def compare(folder: Path, store: Judgments, total: int) -> dict[str, float]:
     stored = store.answers(STUDY, include_undone=True)
     places = Counter(zip(stored["rater"], stored["position"], strict=True))
     logs = {rater: (folder / f"{rater}.log").read_text().splitlines() for rater in RATERS}
-    said = {(rater, int(line)) for rater, lines in logs.items() for line in lines}
+    said = Counter((rater, int(line)) for rater, lines in logs.items() for line in lines)
+    # A rater asks again for what the store no longer has: reported twice is lost once.
+    again = sum(said.values()) - len(said)
     expected = {(rater, position) for rater in RATERS for position in range(total)}
     return {
         "answers": len(stored),
         "acknowledged": len(said),
-        "lost": len((said | expected) - set(places)),
+        "lost": again + len((set(said) | expected) - set(places)),
         "doubled": len(stored) - len(places),
         "wrong": sum(row.answer != answer_of(row.rater, row.position) for row in stored.itertuples()),
     }
