@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from percept.evaluation import (
     scene_tasks,
     transfer,
 )
-from percept.evaluation.reading import Reader
+from percept.evaluation.reading import Kind, Reader
 from percept.evaluation.scores import TaskScore
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def battery(
     seed: int = 0,
     cache: Any = None,
     tasks: Sequence[str] | None = None,
-    kind: Literal["global", "cls_patch", "embedding"] = "global",
+    kind: Kind = "global",
 ) -> dict[str, TaskScore]:
     """Score an encoder on every task.
 
@@ -87,17 +87,22 @@ def battery(
     Raises:
         BatteryError: unknown sizes or tasks.
     """
-    if isinstance(sizes, str):
-        if sizes not in SIZES:
-            raise BatteryError(f"sizes must be one of {', '.join(SIZES)} or a Sizes, got {sizes!r}")
-        sizes = SIZES[sizes]
+    amounts = _sized(sizes)
     chosen = list(TASKS) if tasks is None else list(tasks)
     unknown = [name for name in chosen if name not in TASKS]
     if unknown or not chosen:
         raise BatteryError(f"unknown task {', '.join(unknown) or '(none given)'}; known: {', '.join(TASKS)}")
     reader = Reader(encoder, cache, kind)
-    scores = [found for name in chosen for found in TASKS[name](reader, sizes, seed)]
+    scores = [found for name in chosen for found in TASKS[name](reader, amounts, seed)]
     return {found.name: found for found in scores}
+
+
+def _sized(sizes: str | Sizes) -> Sizes:
+    if isinstance(sizes, Sizes):
+        return sizes
+    if sizes not in SIZES:
+        raise BatteryError(f"sizes must be one of {', '.join(SIZES)} or a Sizes, got {sizes!r}")
+    return SIZES[sizes]
 
 
 def table(scores: dict[str, TaskScore]) -> pd.DataFrame:
@@ -151,13 +156,39 @@ def _distorted(pool: scene_tasks.Pool, n: int, seed: int) -> tuple[np.ndarray, n
     return low_level.distorted(pool.pictures[:n], seed)
 
 
+def augmented_curves(
+    encoder: Any, sizes: str | Sizes = "study", seed: int = 0, cache: Any = None, kind: Kind = "global", **sweep: Any
+) -> dict[str, dict[tuple[int, int], TaskScore]]:
+    """Retrieval-augmented prediction of noun, category and count: {name: {(context, k): result}}.
+
+    Args:
+        encoder: this and the next four as in `battery`.
+        sizes: of the sets.
+        seed: of all pictures.
+        cache: of embeddings.
+        kind: of features.
+        sweep: ``ks`` and ``contexts``, see `augmented.augmented_sweep`.
+    """
+    examples = _examples(Reader(encoder, cache, kind), _sized(sizes), seed)
+    return {name: augmented.augmented_sweep(name, *rows, **sweep) for name, rows in examples.items()}
+
+
 def _augmented(reader: Reader, sizes: Sizes, seed: int) -> list[TaskScore]:
+    return [augmented.augmented_score(name, *rows) for name, rows in _examples(reader, sizes, seed).items()]
+
+
+def _examples(
+    reader: Reader, sizes: Sizes, seed: int
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Features and labels to retrieve from, features and labels to predict."""
     single, mixed = scene_tasks.single_scenes(*sizes.single, seed), scene_tasks.mixed_scenes(*sizes.mixed, seed)
-    known, asked = (reader.vectors(pool.pictures) for pool in single)
-    train, test = (classification.labels_of(pool) for pool in single)
-    scores = [augmented.augmented_score(name, known, train[name], asked, test[name]) for name in ("noun", "category")]
-    known, asked = (reader.vectors(pool.pictures) for pool in mixed)
-    return [*scores, augmented.augmented_score("count", known, mixed.train.counts, asked, mixed.test.counts)]
+    labels = [classification.labels_of(pool) for pool in single]
+    sets = {name: (single, [part[name] for part in labels]) for name in ("noun", "category")}
+    sets["count"] = mixed, [pool.counts for pool in mixed]
+    return {
+        name: (reader.vectors(parts.train.pictures), known, reader.vectors(parts.test.pictures), truth)
+        for name, (parts, (known, truth)) in sets.items()
+    }
 
 
 def _classification(reader: Reader, sizes: Sizes, seed: int) -> list[TaskScore]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,7 +16,7 @@ from percept.data.opening import ImageError, header
 from percept.evaluation import dense
 from percept.evaluation.classification import linear_score
 from percept.evaluation.counting import counting_scores, neighbours
-from percept.evaluation.reading import Reader
+from percept.evaluation.reading import Kind, Reader
 from percept.evaluation.ridge import fit_ridge
 from percept.evaluation.scores import TaskScore, score
 
@@ -27,12 +28,7 @@ class OwnDataError(ValueError):
 
 
 def folder_battery(
-    encoder: Any,
-    folder: str | Path,
-    seed: int = 0,
-    cache: Any = None,
-    kind: Literal["global", "cls_patch", "embedding"] = "global",
-    largest: int = 400,
+    encoder: Any, folder: str | Path, seed: int = 0, cache: Any = None, kind: Kind = "global", largest: int = 400
 ) -> dict[str, TaskScore]:
     """Score an encoder on a folder (see `read_folder`): half of the pictures train the read-outs, half are scored.
 
@@ -74,29 +70,30 @@ def folder_battery(
 
 def _halves(
     own: FolderData, rows: Sequence[int] | np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Positions in ``rows`` to train on and to score; a group lies in one of them."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Positions in ``rows`` to train on and to score, and the groups of the latter; a group lies in one of them."""
     unit = np.array([f"row {row}" for row in rows], dtype=object)
     if "group" in own.table:
         named = own.table["group"].iloc[list(rows)]
         unit = np.where(named.notna(), named.astype(str), unit)
     units = rng.permutation(np.unique(unit.astype(str)))
     first = np.isin(unit.astype(str), units[: len(units) // 2])
-    return np.flatnonzero(first), np.flatnonzero(~first)
+    groups = unit[~first].astype(str) if "group" in own.table else None
+    return np.flatnonzero(first), np.flatnonzero(~first), groups
 
 
 def _whole(
     own: FolderData, reader: Reader, rows: np.ndarray, column: str, make: Callable, rng: np.random.Generator
 ) -> list[TaskScore]:
-    known, asked = _halves(own, rows, rng)
+    known, asked, groups = _halves(own, rows, rng)
     values = own.table[column].to_numpy()[rows]
     enough = min(len(known), len(asked)) >= FEWEST_IMAGES // 2
     if not enough or (column == "label" and len(set(values[known])) < 2):
         return []
     pictures = [_middle(open_image(own.paths[row]), 512) for row in rows]
     features = pooled_tile_features(reader.once, pictures)
-    found: list[TaskScore] = make(features[known], values[known], features[asked], values[asked])
-    return found
+    found = make(features[known], values[known], features[asked], values[asked])
+    return [replace(one, groups=groups) for one in found]
 
 
 def _middle(image: Image.Image, side: int) -> Image.Image:
@@ -158,7 +155,7 @@ def read_depth(path: Path) -> np.ndarray:
     """Depth float32 [H, W] in the file's unit, NaN where it is unknown (0, negative, not finite).
 
     Raises:
-        OwnDataError: not a 2-D array or gray image.
+        OwnDataError: not a 2-D array or gray image, or no known pixel.
     """
     if path.suffix == ".npy":
         try:
@@ -170,7 +167,10 @@ def read_depth(path: Path) -> np.ndarray:
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
         raise OwnDataError(f"{path}: depth has shape {values.shape} and type {values.dtype}; it must be numbers [H, W]")
     depth = values.astype(np.float32)
-    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(np.nan))
+    known = np.isfinite(depth) & (depth > 0)
+    if not known.any():
+        raise OwnDataError(f"{path}: no pixel of known depth (above 0); remove the file")
+    return np.where(known, depth, np.float32(np.nan))
 
 
 def _plain(path: Path, modes: tuple[str, ...], wanted: str) -> np.ndarray:
@@ -187,7 +187,7 @@ def _dense(
     own: FolderData, reader: Reader, files: dict[int, Path], read: Callable, task: Callable, rng: np.random.Generator
 ) -> list[TaskScore]:
     rows = list(files)
-    train, test = _halves(own, rows, rng)
+    train, test, groups = _halves(own, rows, rng)
     cut = max(1, len(train) // 5)
     if min(len(train) - cut, len(test)) < 2:
         return []
@@ -195,8 +195,7 @@ def _dense(
     found = reader.patches(list(pictures))
     labels = np.stack(maps)
     parts = dense.Parts(*(dense.Dense(found[part], labels[part]) for part in (train[cut:], train[:cut], test)))
-    scores: list[TaskScore] = task(parts, reader.window())
-    return scores
+    return [replace(one, groups=groups) for one in task(parts, reader.window())]
 
 
 def _square(picture: Path, label: Path, read: Callable) -> tuple[Image.Image, np.ndarray]:
@@ -218,8 +217,4 @@ def _mask_scores(parts: dense.Parts, window: Any) -> list[TaskScore]:
 
 
 def _depth_scores(parts: dense.Parts, window: Any) -> list[TaskScore]:
-    kept = [np.isfinite(part.labels).any((1, 2)) for part in parts]
-    if not all(rows.any() for rows in kept):
-        return []
-    known = (dense.Dense(part.maps[rows], part.labels[rows]) for part, rows in zip(parts, kept, strict=True))
-    return dense.depth_scores(dense.Parts(*known), window, prefix="own ")
+    return dense.depth_scores(parts, window, prefix="own ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -11,6 +11,7 @@ from PIL import Image
 from percept.evaluation.arrays import to_numpy
 
 Window = tuple[float, float, float, float]
+Kind = Literal["global", "cls_patch", "embedding"]
 
 
 class Reader:
@@ -23,15 +24,9 @@ class Reader:
         batch_size: pictures per forward pass.
     """
 
-    def __init__(
-        self,
-        encoder: Any,
-        cache: Any = None,
-        kind: Literal["global", "cls_patch", "embedding"] = "global",
-        batch_size: int = 64,
-    ) -> None:
-        if kind not in ("global", "cls_patch", "embedding"):
-            raise ValueError(f"kind must be global, cls_patch or embedding, got {kind!r}")
+    def __init__(self, encoder: Any, cache: Any = None, kind: Kind = "global", batch_size: int = 64) -> None:
+        if kind not in get_args(Kind):
+            raise ValueError(f"kind must be {', '.join(get_args(Kind))}, got {kind!r}")
         if isinstance(cache, str | Path):
             from percept.models.cache import EmbeddingCache
 

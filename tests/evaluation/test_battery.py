@@ -157,3 +157,11 @@ def test_wrong_requests_say_what_is_there():
         battery.battery(Told(), tasks=[])
     with pytest.raises(ValueError, match="kind must be global"):
         battery.battery(Told(), kind="pooled")
+
+
+def test_augmented_curves_hold_the_batterys_own_figure():
+    curves = battery.augmented_curves(Told(), SMALL, ks=(1, 3), contexts=(10, 24))
+    assert list(curves) == ["noun", "category", "count"]
+    assert list(curves["noun"]) == [(10, 1), (10, 3), (24, 1), (24, 3)]
+    whole = battery.battery(Told(), SMALL, tasks=["augmented"])
+    assert np.array_equal(curves["category"][24, 3].items, whole["augmented category"].items)

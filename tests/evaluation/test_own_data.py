@@ -51,7 +51,8 @@ def test_every_kind_of_truth_is_used(folder):
 def test_groups_stay_in_one_half_and_the_seed_decides(folder):
     first, again, other = (folder_battery(Colours(), folder, seed) for seed in (0, 0, 1))
     score = "own counting linear MAE"
-    assert len(first[score].items) == 10  # five groups of two
+    assert len(first[score].items) == 10
+    assert all(one.n == 5 for one in first.values())  # five groups of two
     assert np.array_equal(first[score].items, again[score].items)
     assert not np.array_equal(first[score].items, other[score].items)
 
@@ -80,12 +81,14 @@ def test_unusable_maps_are_named(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
     (tmp_path / "text.npy").write_text("no array")
+    np.save(tmp_path / "zero.npy", np.zeros((2, 2)))
     np.save(tmp_path / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
     for read, name, message in (
         (read_mask, "rgb.png", "colour mode RGB; it must be an 8-bit image"),
         (read_mask, "id.png", "class id 77; use 0 to 63"),
         (read_mask, "broken.png", "broken.png"),
         (read_depth, "cube.npy", r"shape \(2, 2, 2\)"),
+        (read_depth, "zero.npy", "no pixel of known depth"),
         (read_depth, "text.npy", "not a readable array"),
         (read_depth, "object.npy", "not a readable array"),
     ):
