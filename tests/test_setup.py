@@ -117,7 +117,11 @@ def test_lazy_names():
         _ = percept.no_such_thing
 
 
-PUBLIC = {"percept": "load_encoder", "percept.losses": "clip_loss siglip_loss", "percept.evaluation": "recall_at_k"}
+PUBLIC = {
+    "percept": "load_encoder",
+    "percept.losses": "clip_loss siglip_loss triplet_hinge_loss",
+    "percept.evaluation": "recall_at_k two_alternative_score jnd_map odd_one_out_accuracy",
+}
 
 
 @pytest.mark.parametrize("package", PUBLIC)

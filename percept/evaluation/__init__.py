@@ -24,6 +24,10 @@ _HOME = {
     "few_shot_curve": "few_shot",
     "linear_probe": "few_shot",
     "accuracy_by_shift": "shifts",
+    "jnd_map": "similarity",
+    "odd_one_out_accuracy": "similarity",
+    "two_alternative_items": "similarity",
+    "two_alternative_score": "similarity",
 }
 
 

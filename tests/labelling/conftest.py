@@ -5,10 +5,6 @@ from percept.data.judgments import Judgments
 from percept.data.triplets import Triplets
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "browser: drives JupyterLab in headless Chromium; skipped without playwright")
-
-
 @pytest.fixture
 def store(tmp_path):
     return Judgments(tmp_path / "judgments.sqlite")
