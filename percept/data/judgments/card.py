@@ -47,7 +47,7 @@ def data_card(
         "Notes": [f"{name}: {row['note']}" for name, row in studies.iterrows() if row["note"]] or ["none"],
         "Consent text that was shown": _consents(people),
         "Agreement": _agreement(counted),
-        "Licence": [f"of the answers: {licence}", "of the pictures: theirs; this card grants nothing"],
+        "Licence": [f"of the answers: {licence}", "of the pictures: not covered by this card"],
         "Limits": _limits(people, counted, imported),
     }
     title = f"# Data card: {', '.join(chosen) or 'no answers'}\n\nWritten {datetime.now(UTC):%Y-%m-%d} (UTC).\n"

@@ -7,10 +7,9 @@ Every answer is on the disk before `record` returns. Several processes may use t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -25,18 +24,8 @@ ANSWER_COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a rater is in a study.
-
-    Attributes:
-        answered: Answers that count: asked, repeated and skipped, without undone ones.
-        skipped: Those with "can't tell".
-        repeats: Those that were attention checks.
-        next_position: First position without an answer, from 0.
-        items: Triplets in the study.
-        seconds: Median response time, NaN before the first answer.
-    """
+class Progress(NamedTuple):
+    """How far a rater is: counts of answers without undone ones, and the median response time (NaN without)."""
 
     answered: int
     skipped: int
@@ -198,7 +187,7 @@ class Judgments:
         return dict(zip(names, found, strict=True)) | {"swapped": bool(found[4])}
 
     def progress(self, study: str, rater: str) -> Progress:
-        """How far a rater is."""
+        """How far a rater is; `next_position` is the first without an answer, `items` the triplets of the study."""
         query = f"SELECT position, answer, kind, seconds FROM answers WHERE {rows.ONE_RATER}"
         with self.file.transaction(write=False) as connection:
             rows.require(connection, "study", study)
@@ -238,12 +227,10 @@ class Judgments:
                 rows.require(connection, "rater", rater)
             found = connection.execute(query, (study, rater, include_undone)).fetchall()
         frame = pd.DataFrame(found, columns=list(ANSWER_COLUMNS))
-        times = {
-            name: pd.to_datetime(frame[name], utc=True, format="ISO8601").dt.as_unit("us")
-            for name in ("time", "undone")
-        }
+        for name in ("time", "undone"):
+            frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601").dt.as_unit("us")
         types = {"id": "int64", "position": "int64", "swapped": "bool", "seconds": "float64"}
-        return frame.astype(types).assign(**times)
+        return frame.astype(types)
 
     def delete_rater(self, rater: str) -> int:
         """Remove a rater with all answers and consents, and overwrite their bytes in the file.

@@ -18,12 +18,12 @@ def coded(answers: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns rater, group, item, answer (float: 0 left, 1 right, NaN can't tell), order (the position),
-        seconds, kind; repeats are in it, kept apart by their kind.
+        seconds, kind, swapped; repeats are in it, kept apart by their kind.
     """
     codes = {"left": 0.0, "right": 1.0, "skip": math.nan}
     frame = answers.rename(columns={"triplet": "item", "position": "order"})
     frame = frame.assign(answer=frame["answer"].map(codes).astype("float64"))
-    return frame[["rater", "group", "item", "answer", "order", "seconds", "kind"]]
+    return frame[["rater", "group", "item", "answer", "order", "seconds", "kind", "swapped"]]
 
 
 def tally(store: Judgments, study: str) -> pd.DataFrame:

@@ -35,7 +35,7 @@ def test_tally_by_hand(store):
 def test_coded_answers(store):
     fill(store)
     frame = coded(store.answers("photos"))
-    assert frame.columns.tolist() == ["rater", "group", "item", "answer", "order", "seconds", "kind"]
+    assert frame.columns.tolist() == ["rater", "group", "item", "answer", "order", "seconds", "kind", "swapped"]
     np.testing.assert_array_equal(frame["answer"], [0, 1, 1, 1, 0, 0, np.nan])
     assert frame["kind"].tolist() == ["ask"] * 3 + ["repeat"] + ["ask"] * 3
 
