@@ -66,13 +66,13 @@ class Judgments:
             triplets: One row per triplet: `id`, `reference`, `left`, `right`, and if known `category`, `split`,
                 `is_imagenet`, `votes_left`, `votes_right` (votes counted elsewhere, without their raters).
             note: What the data card shall say about it.
-            folder: Image folder that the file names are relative to; each file's SHA-256 is kept, so that
-                `changed_images` notices a moved or changed one. None: names are keys of generated pictures.
+            folder: Image folder that the file names start from; each file's SHA-256 is kept (see
+                `changed_images`). None: names are keys of generated pictures.
             sampling: How the triplets were chosen, for the data card.
             task: Kind of task: `two_alternative`.
 
         Returns:
-            Number of triplets in the study.
+            Number of triplets.
 
         Raises:
             JudgmentError: names the column, row or file.
@@ -208,8 +208,7 @@ class Judgments:
         """Answers in the order in which they were given.
 
         Args:
-            study: One study, or all.
-            rater: One rater, or all.
+            study, rater: One, or None for all.
             include_undone: Also those taken back; their `undone` is the time of that.
 
         Returns:
