@@ -48,7 +48,9 @@ class AlignConfig:
         temperature: of the local similarity.
         precision: "auto", "fp32", "bf16" or "fp16"; auto is fp32 on a CPU.
         seed: of adapter, order and dropout.
-        cache_gib: memory for frozen states or pixels, of all pictures together, in GiB.
+        cache_gib: memory for frozen states (49 KiB a picture with percept-tiny) or else pixels, of all pictures
+            together, in GiB; a set of pictures that does not fit is read and computed anew at every step. On a
+            GPU states are kept there.
         allow_shared: let validation show pictures that are trained on.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,10 @@ from percept.training.heads import Data, Head, prepare
 from percept.training.triplet_batches import triplet_distances
 
 STRENGTHS = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+_PATIENCE = 2
 _SMALL = 0.1  # length of a diagonal read-out's rows beside their constant column
+
+_Fits = Iterator[tuple[float, nn.Module]]
 
 
 def fit_readout(
@@ -38,7 +41,8 @@ def fit_readout(
         train: judgments to fit.
         validation_features: [M, D], row i for picture i of `validate`.
         validate: judgments that choose form and strength.
-        strengths: compared, from the strongest to the weakest; each starts where the one before ended.
+        strengths: compared, from the strongest to the weakest; each starts where the one before ended, and two
+            in a row with a score below the best are the last.
         forms: compared.
         max_iterations: of L-BFGS for each strength of the linear form.
 
@@ -49,9 +53,14 @@ def fit_readout(
     fitters = {"diagonal": _diagonals, "linear": _linears}
     heads = []
     for form in forms:
-        modules = fitters[form](fit_to, sorted(strengths, reverse=True), max_iterations)
-        scores = {strength: check_on.score(module) for strength, module in modules.items()}
-        best = max(scores, key=lambda strength: (scores[strength], strength))
+        modules: dict[float, nn.Module] = {}
+        scores: dict[float, float] = {}
+        best = max(strengths)
+        for strength, module in fitters[form](fit_to, sorted(strengths, reverse=True), max_iterations):
+            modules[strength], scores[strength] = module, check_on.score(module)
+            best = max(scores, key=lambda each: (scores[each], each))
+            if all(score < scores[best] for score in list(scores.values())[-_PATIENCE:]):
+                break
         settings = {"form": form, "strength": best, "scores": scores}
         heads.append(Head(form, modules[best], scores[best], settings))
     chosen = max(heads, key=lambda head: head.score)
@@ -83,7 +92,7 @@ class _Linear(nn.Module):
         return F.normalize(x, dim=1) @ self.weight
 
 
-def _diagonals(data: Data, strengths: Sequence[float], max_iterations: int) -> dict[float, nn.Module]:
+def _diagonals(data: Data, strengths: Sequence[float], max_iterations: int) -> _Fits:
     rows = F.normalize(data.features, dim=1)
     reference, left, right = rows[data.items.T].unbind(0)
     apart = ((reference - left).square() - (reference - right).square()).double().numpy()
@@ -97,16 +106,14 @@ def _diagonals(data: Data, strengths: Sequence[float], max_iterations: int) -> d
         return float(value), slope + 2 * strength * centred / len(w)
 
     w = np.ones(apart.shape[1])
-    modules: dict[float, nn.Module] = {}
     for strength in strengths:
         w = minimize(
             objective, w, (strength,), "L-BFGS-B", jac=True, bounds=[(0, None)] * len(w), options={"maxiter": 500}
         ).x
-        modules[strength] = _Diagonal(data.features, torch.from_numpy(w).float())
-    return modules
+        yield strength, _Diagonal(data.features, torch.from_numpy(w).float())
 
 
-def _linears(data: Data, strengths: Sequence[float], max_iterations: int) -> dict[float, nn.Module]:
+def _linears(data: Data, strengths: Sequence[float], max_iterations: int) -> _Fits:
     used, items = data.items.unique(return_inverse=True)
     rows = F.normalize(data.features[used], dim=1)
     width = rows.shape[1]
@@ -125,10 +132,8 @@ def _linears(data: Data, strengths: Sequence[float], max_iterations: int) -> dic
         return value.item(), vector.grad.double().numpy()
 
     flat = np.concatenate([[start], eye.flatten().double().numpy()])
-    modules: dict[float, nn.Module] = {}
     for strength in strengths:
         flat = minimize(
             objective, flat, (strength,), "L-BFGS-B", jac=True, options={"maxiter": max_iterations, "ftol": 1e-6}
         ).x
-        modules[strength] = _Linear(torch.from_numpy(flat[1:]).float().view(width, width))
-    return modules
+        yield strength, _Linear(torch.from_numpy(flat[1:]).float().view(width, width))
