@@ -51,6 +51,8 @@ class AlignConfig:
         cache_gib: memory for frozen states (49 KiB a picture with percept-tiny) or else pixels, of all pictures
             together, in GiB; a set of pictures that does not fit is read and computed anew at every step. On a
             GPU states are kept there.
+        keep_references: judgments with the same reference go into a step together. Where a reference has several
+            candidates this leaves fewer pictures to encode, at the price of steps that see fewer references.
         allow_shared: let validation show pictures that are trained on.
     """
 
@@ -73,6 +75,7 @@ class AlignConfig:
     precision: str = "auto"
     seed: int = 0
     cache_gib: float = 1.0
+    keep_references: bool = False
     allow_shared: bool = False
 
     def __post_init__(self) -> None:

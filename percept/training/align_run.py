@@ -52,7 +52,8 @@ class AlignRun:
         self.triplets = train.compact()
         self.inputs = self._inputs(self.triplets.pictures, len(self.triplets.images))
         self.per_epoch = math.ceil(len(train) / config.batch_size)
-        self.rows = epoch_rows(len(train), config.batch_size, config.seed)
+        together = train.items[:, 0] if config.keep_references else None
+        self.rows = epoch_rows(len(train), config.batch_size, config.seed, together)
         # Before any step the student is the frozen model.
         self._encode(self.inputs, 1)
         self.validate = None if validate is None else validate.compact()

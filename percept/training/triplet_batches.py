@@ -81,16 +81,25 @@ def _keys(triplets: Triplets) -> list[Any]:
     return [Path(path).resolve() for path in triplets.images]
 
 
-def epoch_rows(count: int, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:
-    """`rows(step)`: which items a step sees; epochs are seeded permutations, the last batch of one may be smaller."""
+def epoch_rows(count: int, batch_size: int, seed: int, together: Any = None) -> Callable[[int], np.ndarray]:
+    """`rows(step)`: which items a step sees; epochs are seeded permutations, the last batch of one may be smaller.
+
+    Args:
+        count: number of items.
+        batch_size: items per step.
+        seed: of the permutations.
+        together: [count] what items share; items that share it then follow each other. None: each for itself.
+    """
     per_epoch = math.ceil(count / batch_size)
+    places = None if together is None else np.unique(together, return_inverse=True)[1]
     orders: dict[int, np.ndarray] = {}
 
     def rows(step: int) -> np.ndarray:
         epoch, batch = divmod(step, per_epoch)
         if epoch not in orders:
             orders.clear()
-            orders[epoch] = np.random.default_rng([seed, epoch]).permutation(count)
+            rank = np.random.default_rng([seed, epoch]).permutation(count if places is None else places.max() + 1)
+            orders[epoch] = rank if places is None else np.argsort(rank[places], kind="stable")
         return orders[epoch][batch * batch_size : (batch + 1) * batch_size]
 
     return rows
