@@ -125,9 +125,12 @@ class JudgmentFile:
                 raise
 
     def _check(self, connection: sqlite3.Connection, create: bool) -> None:
+        # One transaction: another process may be making the tables just now.
+        connection.execute("BEGIN")
+        empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         application = connection.execute("PRAGMA application_id").fetchone()[0]
-        empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        connection.execute("COMMIT")
         if application != _APPLICATION and not (create and empty):
             raise JudgmentError(f"{self.path}: is an SQLite file, but not of judgments; choose another name")
         if version > VERSION:

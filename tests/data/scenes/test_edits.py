@@ -96,7 +96,8 @@ def test_a_removed_thing_is_matched_with_nothing(scenes):
     for each, twin in removed:
         assert len([new for new in twin.match if new is not None]) < len(each.things)
         kept = [new for new in twin.match if new is not None]
-        assert kept == sorted(set(kept)) and max(kept, default=0) < len(twin.scene.things)
+        assert kept == sorted(set(kept))
+        assert max(kept, default=0) < len(twin.scene.things)
 
 
 def test_scenes_with_an_action_are_refused():
