@@ -9,6 +9,7 @@ import pandas as pd
 
 from percept.evaluation.arrays import to_numpy
 from percept.evaluation.differences import Difference, VerdictError
+from percept.evaluation.scores import TaskScore
 from percept.evaluation.statistics import Interval, wilson_interval
 
 VERDICTS = ("better", "no change", "worse", "undecided")
@@ -37,6 +38,28 @@ def holm(p_values: Any) -> np.ndarray:
     adjusted = np.empty(p.size)
     adjusted[order] = np.minimum(steps, 1.0)
     return adjusted
+
+
+def tolerances(base: Mapping[str, TaskScore], share: float = 0.02, error: float = 0.03) -> dict[str, float]:
+    """Size of a difference that does not matter, for every task, fixed before anything is compared.
+
+    Args:
+        base: results of the encoder before alignment.
+        share: tolerance of tasks where more is better (all are shares in 0..1).
+        error: tolerance of tasks where less is better, as a part of the base's value.
+
+    Returns:
+        Task to tolerance, in the unit of the task.
+
+    Raises:
+        VerdictError: for sizes that are not above 0, or an error of 0, of which no part is above 0.
+    """
+    if not share > 0 or not error > 0:
+        raise VerdictError(f"share and error must be above 0, got {share} and {error}")
+    found = {name: share if score.higher else error * score.value for name, score in base.items()}
+    if none := [name for name, size in found.items() if not size > 0]:
+        raise VerdictError(f"task {none[0]!r} has no error before alignment: name its tolerance yourself")
+    return found
 
 
 def _tolerance(tolerance: float | Mapping[str, float], task: str) -> float:

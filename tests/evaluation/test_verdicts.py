@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from percept.evaluation.differences import VerdictError, difference
+from percept.evaluation.scores import score
 from percept.evaluation.statistics import Interval, wilson_interval
-from percept.evaluation.verdicts import guard, holm, verdict_shares, verdict_table
+from percept.evaluation.verdicts import guard, holm, tolerances, verdict_shares, verdict_table
 
 
 def test_holm_by_hand_and_by_its_definition():
@@ -134,3 +135,17 @@ def test_guard_takes_differences_and_the_base_always_passes():
 def test_guard_refuses(arguments, message):
     with pytest.raises(VerdictError, match=message):
         guard(*arguments)
+
+
+def test_tolerances_are_a_step_for_shares_and_a_part_of_the_base_for_errors():
+    base = {
+        "nouns": score("nouns", "natural", [1, 0, 1, 1], 0.5),
+        "count": score("count", "counting", [1.0, 9.0, 2.0, 4.0], 3.0, higher=False, summary="root"),
+    }
+    assert tolerances(base) == pytest.approx({"nouns": 0.02, "count": 0.03 * 2})
+    assert tolerances(base, share=0.1, error=0.5) == pytest.approx({"nouns": 0.1, "count": 1.0})
+    perfect = {"count": score("count", "counting", [0.0, 0.0], 3.0, higher=False)}
+    with pytest.raises(VerdictError, match="'count' has no error before"):
+        tolerances(perfect)
+    with pytest.raises(VerdictError, match="above 0, got 0"):
+        tolerances(base, share=0)
