@@ -10,10 +10,12 @@ from typing import Any
 
 __version__ = "0.1.0"
 
+_HOME = {"load_encoder": "models.encoders"}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "load_encoder":
-        return importlib.import_module("percept.models.encoders").load_encoder
+    if name in _HOME:
+        return getattr(importlib.import_module(f"percept.{_HOME[name]}"), name)
     if not name.startswith("_") and importlib.util.find_spec(f"percept.{name}") is not None:
         return importlib.import_module(f"percept.{name}")
     raise AttributeError(f"module 'percept' has no attribute {name!r}")
@@ -22,4 +24,4 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     import pkgutil
 
-    return sorted({*globals(), "load_encoder", *(module.name for module in pkgutil.iter_modules(__path__))})
+    return sorted({*globals(), *_HOME, *(module.name for module in pkgutil.iter_modules(__path__))})

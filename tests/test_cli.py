@@ -19,7 +19,6 @@ def _places(tmp_path, monkeypatch):
 STUDY = """BUDGET = {}
 ARMS = ["a"]
 SEEDS = [0]
-READS = []
 
 def run(arm, seed, budget):
     return {"x": 1}

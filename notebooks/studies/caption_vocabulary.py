@@ -25,8 +25,6 @@ ARMS = [
     "shuffled sentences",  # negative control
 ]
 SEEDS = [0, 1, 2]
-READS = ["percept.data.scenes", "percept.data.augment", "percept.data.pairs", "percept.training", "percept.losses",
-         "percept.evaluation.retrieval", "percept.evaluation.zero_shot"]  # fmt: skip
 
 
 def run(arm: str, seed: int, budget: dict) -> dict[str, float]:

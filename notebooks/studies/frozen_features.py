@@ -20,8 +20,6 @@ BUDGET = {
 }  # fmt: skip
 ARMS = ["statistics", "efficientnet-lite0", "percept-tiny"]
 SEEDS = [0, 1, 2]
-READS = ["percept.data.scenes", "percept.data.realset", "percept.data.inspection", "percept.data.statistics",
-         "percept.data.pixels", "percept.evaluation", "percept.models"]  # fmt: skip
 
 
 @cache

@@ -26,13 +26,6 @@ BUDGET = {
 }  # fmt: skip
 ARMS = ["random", "uncertainty", "disagreement", "random, shuffled votes", "random, LoRA"]
 SEEDS = [0, 1, 2, 3, 4]
-READS = [
-    "percept.data.panel", "percept.data.stimuli", "percept.data.scenes", "percept.data.triplets",
-    "percept.evaluation.agreement", "percept.evaluation.distances", "percept.evaluation.similarity",
-    "percept.labelling.budgets", "percept.labelling.sampling", "percept.losses.triplets", "percept.models",
-    "percept.training.align", "percept.training.align_run", "percept.training.best", "percept.training.fit",
-    "percept.training.readout", "percept.training.student", "percept.training.triplet_batches",
-]  # fmt: skip
 
 
 @cache

@@ -26,12 +26,6 @@ from percept.training.readout import fit_readout
 BUDGET = {"train": 600, "val": 100, "test": 100, "epochs": 8, "patience": 3, "last_blocks": 0}
 ARMS = ["pixels", "CIELAB", "CIEDE2000", "base", "read-out", "head", "LoRA", "LoRA, shuffled votes"]
 SEEDS = [0, 1, 2, 3, 4]
-READS = [
-    "percept.data.munsell", "percept.data.triplets", "percept.evaluation.distances", "percept.evaluation.similarity",
-    "percept.losses.triplets", "percept.models", "percept.training.align", "percept.training.align_run",
-    "percept.training.best", "percept.training.fit", "percept.training.heads", "percept.training.readout",
-    "percept.training.student", "percept.training.triplet_batches",
-]  # fmt: skip
 FORMULAS = {"CIELAB": "CIE 1976", "CIEDE2000": "CIE 2000"}
 
 

@@ -1,18 +1,23 @@
-"""Losses: pure functions of tensors."""
+"""Losses: pure functions of tensors. Names are imported when first used."""
 
-from percept.losses.contrastive import clip_loss, siglip_loss
-from percept.losses.triplets import (
-    feature_distillation_loss,
-    glocal_triplet_loss,
-    local_similarity_loss,
-    triplet_hinge_loss,
-)
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "clip_loss",
-    "feature_distillation_loss",
-    "glocal_triplet_loss",
-    "local_similarity_loss",
-    "siglip_loss",
-    "triplet_hinge_loss",
-]
+_HOME = {
+    "clip_loss": "contrastive",
+    "siglip_loss": "contrastive",
+    "feature_distillation_loss": "triplets",
+    "glocal_triplet_loss": "triplets",
+    "local_similarity_loss": "triplets",
+    "triplet_hinge_loss": "triplets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

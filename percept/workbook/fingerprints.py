@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import importlib.util
 import io
 import json
 import platform
 import tokenize
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from percept.storage import ROOT, environment
 PACKAGE = ROOT / "percept"
 # Changing how notebooks are run, checked or timed changes no result.
 _NOT_RESULTS = ("cli.py", "workbook", "benchmarks")
+# What only keeps files changes no result of a study; nor does an `__init__.py`, which here only maps names.
+_NOT_CODE = ("storage.py", "runs.py", "comparison.py", "__init__.py")
 
 
 class UnknownModuleError(ValueError):
@@ -86,20 +87,74 @@ def of_sources(paths: Iterable[Path], base: Path) -> str:
     )
 
 
-def of_modules(names: Iterable[str]) -> str:
-    """Fingerprint of the sources of modules or whole packages, named like "percept.losses".
+def imported(source: str) -> list[Path]:
+    """Files of the package that a source imports, and what these import, wherever in the file it says so.
+
+    Imports for type checkers do not count, nor do run folders and storage, which change no result. Names that a
+    package loads lazily are followed through the mapping from name to module in its ``__init__.py``.
+
+    Args:
+        source: Python code.
 
     Raises:
-        UnknownModuleError: a name leads to no source file.
+        UnknownModuleError: an import of a module of the package that does not exist.
     """
-    files: list[Path] = []
-    for name in names:
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
-            raise UnknownModuleError(f"no module named {name!r}")
-        origin = Path(spec.origin)
-        files += origin.parent.rglob("*.py") if spec.submodule_search_locations else [origin]
-    return of_sources(files, ROOT)
+    found: set[Path] = set()
+    waiting = _import_names(source)
+    while waiting:
+        for path in _files_of(*waiting.pop()) - found:
+            found.add(path)
+            waiting |= _import_names(path.read_text("utf-8"))
+    return sorted(found)
+
+
+def of_imports(source: str) -> str:
+    """Fingerprint of a source together with everything it imports from the package."""
+    files = [path for path in imported(source) if path.name not in _NOT_CODE]
+    return of_text(bare_source(source), of_sources(files, ROOT))
+
+
+def _import_names(source: str) -> set[tuple[str, str]]:
+    """(module, name) of every import from the package; the name is "" for ``import module``."""
+    names = set()
+    for node in _running(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {(alias.name, "") for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names |= {(node.module or "", alias.name) for alias in node.names}
+    return {(module, name) for module, name in names if module.split(".")[0] == PACKAGE.name}
+
+
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those below ``if TYPE_CHECKING``."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"):
+            yield node
+            yield from _running(node)
+
+
+def _files_of(module: str, name: str) -> set[Path]:
+    """Files behind one import: the module, its packages, and the module that holds the name."""
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    files = {folder / "__init__.py" for folder in (path, *path.parents) if folder.is_relative_to(PACKAGE)}
+    files = {file for file in files if file.is_file()}
+    if path.with_suffix(".py").is_file():
+        return files | {path.with_suffix(".py")}
+    if not (path / "__init__.py").is_file():
+        raise UnknownModuleError(f"no module named {module!r}")
+    home = path / _lazy_homes(path / "__init__.py").get(name, name)
+    options = (home.with_suffix(".py"), home / "__init__.py") if name else ()
+    return files | {file for file in options if file.is_file()}
+
+
+@functools.lru_cache(maxsize=64)
+def _lazy_homes(package: Path) -> dict[str, str]:
+    """Mapping from a lazily loaded name to its module, from a dictionary of texts called ``_HOME``."""
+    for node in ast.parse(package.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_HOME":
+            homes: dict[str, str] = ast.literal_eval(node.value)
+            return {name: module.replace(".", "/") for name, module in homes.items()}
+    return {}
 
 
 def of_encoder(name: str = "percept-tiny") -> str:

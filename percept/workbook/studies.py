@@ -1,8 +1,8 @@
 """Studies: comparisons that take hours, kept per (arm, seed) so that they can be stopped and resumed.
 
-A study is one module `notebooks/studies/NAME.py` with `BUDGET` (dict), `ARMS` and `SEEDS` (lists), `READS`
-(package modules whose source counts as its code) and `run(arm, seed, budget) -> dict of numbers`. Its results
-are committed beside it as `NAME.json`. Arms and seeds may be added later; anything else makes results stale.
+A study is one module `notebooks/studies/NAME.py` with `BUDGET` (dict), `ARMS` and `SEEDS` (lists) and
+`run(arm, seed, budget) -> dict of numbers`. Its results are committed beside it as `NAME.json`. Arms and seeds may be
+added later; any other change of the module, or of what it imports from the package, makes results stale.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from percept.workbook import fingerprints, notebooks
 if TYPE_CHECKING:
     import pandas
 
-_NEEDED = ("BUDGET", "ARMS", "SEEDS", "READS", "run")
+_NEEDED = ("BUDGET", "ARMS", "SEEDS", "run")
 
 
 class StudyError(ValueError):
@@ -111,7 +111,7 @@ def load(name: str, folder: Path | None = None) -> Study:
     ]
     return Study(
         table=pandas.DataFrame(rows, columns=None if rows else ["arm", "seed", "seconds"]),
-        stale=", ".join(_changed(record, _prints(name, record["reads"], folder))),
+        stale=", ".join(_changed(record, _prints(name, folder))),
         missing=tuple(_missing(record)),
         budget=record["budget"],
         date=record["date"],
@@ -134,12 +134,11 @@ def _module(name: str, folder: Path) -> ModuleType:
     return module
 
 
-def _prints(name: str, reads: list[str], folder: Path) -> dict[str, str]:
+def _prints(name: str, folder: Path) -> dict[str, str]:
     source = folder / f"{name}.py"
-    own = fingerprints.bare_source(_without_extent(source.read_text("utf-8"))) if source.is_file() else "gone"
     try:
-        code = fingerprints.of_text(own, fingerprints.of_modules(reads))
-    except (fingerprints.UnknownModuleError, ModuleNotFoundError) as error:
+        code = fingerprints.of_imports(_without_extent(source.read_text("utf-8"))) if source.is_file() else "gone"
+    except fingerprints.UnknownModuleError as error:
         code = f"unreadable: {error}"
     return {"code": code, "encoder": fingerprints.of_encoder()}
 
@@ -165,14 +164,13 @@ def _open(name: str, module: ModuleType, target: Path, restart: bool, folder: Pa
         "command": f"percept study {name}",
         "date": "",
         "budget": plain(module.BUDGET),
-        "reads": list(module.READS),
         "arms": list(module.ARMS),
         "seeds": list(module.SEEDS),
-        "fingerprints": _prints(name, list(module.READS), folder),
+        "fingerprints": _prints(name, folder),
         "rows": [],
     }
     if fresh["fingerprints"]["code"].startswith("unreadable"):
-        raise StudyError(f"READS of study {name!r}: {fresh['fingerprints']['code']}")
+        raise StudyError(f"code of study {name!r} is {fresh['fingerprints']['code']}")
     if restart or not target.is_file():
         return fresh
     old = json.loads(target.read_text("utf-8"))

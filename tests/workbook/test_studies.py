@@ -16,7 +16,6 @@ import os, time
 BUDGET = {"images": 10}
 ARMS = ["plain", "aligned"]
 SEEDS = [0, 1]
-READS = ["percept.comparison"]
 
 def run(arm, seed, budget):
     if os.environ.get("HANG") == f"{arm} {seed}":
@@ -33,6 +32,7 @@ def run(arm, seed, budget):
 def folder(tmp_path, monkeypatch):
     (tmp_path / "package").mkdir()
     monkeypatch.setattr(fingerprints, "PACKAGE", tmp_path / "package")
+    monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     (tmp_path / "growth.py").write_text(SOURCE)
     return tmp_path
@@ -76,7 +76,7 @@ def test_finished_pairs_are_not_run_again(folder):
 def test_kill_loses_the_pair_under_way_and_no_more(folder):
     code = (
         "import sys; from pathlib import Path; from percept.workbook import fingerprints, studies\n"
-        "fingerprints.PACKAGE = Path(sys.argv[1]) / 'package'\n"
+        "fingerprints.ROOT = Path(sys.argv[1]); fingerprints.PACKAGE = Path(sys.argv[1]) / 'package'\n"
         "studies.run('growth', folder=Path(sys.argv[1]))"
     )
     mark = folder / "mark"
@@ -126,9 +126,13 @@ def test_more_seeds_and_comments_leave_the_results_valid(folder):
     assert calls(folder)[4:] == ["plain 2", "aligned 2"]
 
 
-def test_a_package_module_that_is_read_counts_as_code(folder, monkeypatch):
+def test_a_package_module_that_is_imported_counts_as_code(folder):
+    (folder / "package/__init__.py").touch()
+    (folder / "package/rule.py").write_text("x = 1")
+    edit(folder, "    log = ", "    if not seed < 9:\n        from package import rule\n    log = ")
     studies.run("growth", folder=folder)
-    monkeypatch.setattr(fingerprints, "of_modules", lambda names: "other")
+    assert studies.load("growth", folder).stale == ""
+    (folder / "package/rule.py").write_text("x = 2")
     assert studies.load("growth", folder).stale == "code"
 
 
@@ -156,8 +160,8 @@ def test_restart_keeps_the_old_results_until_there_are_new_ones(folder):
     ("name", "source", "message"),
     [
         ("growht", SOURCE, "unknown study 'growht'; did you mean 'growth'"),
-        ("growth", SOURCE.replace("READS", "READ"), "growth.py lacks READS"),
-        ("growth", SOURCE.replace("percept.comparison", "percept.nothing"), "no module named 'percept.noth"),
+        ("growth", SOURCE.replace("SEEDS", "SEED"), "growth.py lacks SEEDS"),
+        ("growth", SOURCE + "    from package.nothing import x\n", "no module named 'package.noth"),
     ],
 )
 def test_what_is_no_study_is_refused(folder, name, source, message):

@@ -141,7 +141,7 @@ class JudgmentFile:
 def _advice(error: sqlite3.Error) -> str:
     text = str(error)
     if "not a database" in text:
-        return "is not an SQLite file; choose another name, or import it with percept.data.judgments_io"
+        return "is not an SQLite file; choose another name, or import it with percept.data.judgments.import_csv"
     if "readonly" in text:
         return "cannot be written; check the permissions of the file and of its folder"
     if "unable to open" in text:
