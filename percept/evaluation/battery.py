@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from percept.evaluation import (
+from percept.evaluation import transfer
+from percept.evaluation.scores import TaskScore
+from percept.evaluation.tasks import (
     augmented,
     classification,
     counting,
@@ -18,10 +20,8 @@ from percept.evaluation import (
     low_level,
     one_photograph,
     scene_tasks,
-    transfer,
 )
-from percept.evaluation.reading import Kind, Reader
-from percept.evaluation.scores import TaskScore
+from percept.evaluation.tasks.reading import Kind, Reader
 
 if TYPE_CHECKING:
     import pandas as pd

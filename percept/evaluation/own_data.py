@@ -13,12 +13,12 @@ from PIL import Image
 from percept.data.images import FolderData, open_image, read_folder
 from percept.data.inspection import pooled_tile_features
 from percept.data.opening import ImageError, header
-from percept.evaluation import dense
-from percept.evaluation.classification import linear_score
-from percept.evaluation.counting import counting_scores, neighbours
-from percept.evaluation.reading import Kind, Reader
-from percept.evaluation.ridge import fit_ridge
 from percept.evaluation.scores import TaskScore, score
+from percept.evaluation.tasks import dense
+from percept.evaluation.tasks.classification import linear_score
+from percept.evaluation.tasks.counting import counting_scores, neighbours
+from percept.evaluation.tasks.reading import Kind, Reader
+from percept.evaluation.tasks.ridge import fit_ridge
 
 VOID, LARGEST_CLASS, FEWEST_IMAGES, MAP_SIDE = 255, 64, 8, 64
 

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from percept.evaluation import battery, instances, scene_tasks
-from percept.evaluation.reading import Reader
+from percept.evaluation import battery
+from percept.evaluation.tasks import instances, scene_tasks
+from percept.evaluation.tasks.reading import Reader
 from percept.models.encoders import load_encoder
 from percept.models.towers import NoSuchFeature
 

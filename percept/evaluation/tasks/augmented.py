@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from percept.evaluation.counting import neighbours
 from percept.evaluation.scores import TaskScore, score
+from percept.evaluation.tasks.counting import neighbours
 
 EXAMPLES = 3
 
@@ -49,7 +49,7 @@ def augmented_score(
     Raises:
         ValueError: if the context does not hold more than k examples.
     """
-    from percept.evaluation.classification import majority
+    from percept.evaluation.tasks.classification import majority
 
     pool = slice(0, context)
     right = vote(x[pool], np.asarray(labels)[pool], test, k) == np.asarray(truth)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from percept.evaluation.augmented import augmented_score, augmented_sweep, vote
+from percept.evaluation.tasks.augmented import augmented_score, augmented_sweep, vote
 
 
 def test_vote_equals_a_loop():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score
 
-from percept.evaluation import instances, scene_tasks
+from percept.evaluation.tasks import instances, scene_tasks
 
 
 @pytest.fixture(scope="module")

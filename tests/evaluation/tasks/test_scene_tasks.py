@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from percept.data.scenes import SPLITS, STUFF, truth
-from percept.evaluation import classification, scene_tasks
+from percept.evaluation.tasks import classification, scene_tasks
 
 
 def _indices(pool):

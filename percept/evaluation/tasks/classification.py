@@ -14,10 +14,10 @@ from percept.data import realset, scenes
 from percept.data.scenes.vocabulary import nouns
 from percept.evaluation import zero_shot
 from percept.evaluation.few_shot import few_shot_draws
-from percept.evaluation.reading import Reader
-from percept.evaluation.ridge import classify_ridge
-from percept.evaluation.scene_tasks import Parts, Pool, quadrant, side_of
 from percept.evaluation.scores import TaskScore, score
+from percept.evaluation.tasks.reading import Reader
+from percept.evaluation.tasks.ridge import classify_ridge
+from percept.evaluation.tasks.scene_tasks import Parts, Pool, quadrant, side_of
 from percept.evaluation.transfer import Task
 
 _CATEGORIES = sorted({kind.category for kind in nouns()})
@@ -145,7 +145,7 @@ def _named(reader: Reader, kind: str, family: str, task: Task, names: Sequence[s
 
 
 def _texture_search(reader: Reader, task: Task) -> TaskScore:
-    from percept.evaluation.counting import neighbours
+    from percept.evaluation.tasks.counting import neighbours
 
     known, asked = reader.vectors(task.images["train"]), reader.vectors(task.images["test"])
     hits = task.labels["train"][neighbours(known, asked, 3)[0]] == task.labels["test"][:, None]

@@ -12,10 +12,10 @@ import numpy as np
 
 from percept.data import realset
 from percept.data.pixels import tile_starts
-from percept.evaluation.counting import blind_counts, counting_scores
-from percept.evaluation.dense import Dense, Parts, depth_scores
-from percept.evaluation.reading import Reader
 from percept.evaluation.scores import TaskScore
+from percept.evaluation.tasks.counting import blind_counts, counting_scores
+from percept.evaluation.tasks.dense import Dense, Parts, depth_scores
+from percept.evaluation.tasks.reading import Reader
 
 _COIN_CROP, _COIN_STEP = 128, 32
 

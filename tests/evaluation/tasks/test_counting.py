@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from percept.evaluation import counting
+from percept.evaluation.tasks import counting
 
 
 def _rows(n, seed):

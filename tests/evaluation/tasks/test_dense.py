@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from percept.evaluation import dense
 from percept.evaluation.scores import summarise
+from percept.evaluation.tasks import dense
 
 CLASSES, VOID = 3, 255
 

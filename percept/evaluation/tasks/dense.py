@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from percept.evaluation.reading import Window
-from percept.evaluation.ridge import fit_ridge
 from percept.evaluation.scores import TaskScore, score, summarise
+from percept.evaluation.tasks.reading import Window
+from percept.evaluation.tasks.ridge import fit_ridge
 
 WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 _LEAST = 0.25  # share of a cell that must be labelled for it to be trained on

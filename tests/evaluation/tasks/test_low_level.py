@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from percept.data import scenes
-from percept.evaluation import low_level
+from percept.evaluation.tasks import low_level
 
 
 @pytest.fixture(scope="module")

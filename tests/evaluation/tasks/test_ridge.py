@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge as SlowRidge
 
-from percept.evaluation import ridge
+from percept.evaluation.tasks import ridge
 
 
 def _data(rows, width, targets=2, seed=0):

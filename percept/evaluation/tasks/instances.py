@@ -14,8 +14,8 @@ from percept.data.scenes.layout import colours_for
 from percept.data.scenes.world import CANONICAL, zoom
 from percept.evaluation.arrays import unit_rows
 from percept.evaluation.retrieval import ROUNDING, relevant_ranks
-from percept.evaluation.scene_tasks import Pool, drawn
 from percept.evaluation.scores import TaskScore, score
+from percept.evaluation.tasks.scene_tasks import Pool, drawn
 
 BUILDS = [(tone, build) for tone in range(4) for build in range(2)]
 RANKS = (1, 3, 5)

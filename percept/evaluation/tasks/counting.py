@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from percept.evaluation.arrays import unit_rows
-from percept.evaluation.ridge import fit_ridge
 from percept.evaluation.scores import TaskScore, score
+from percept.evaluation.tasks.ridge import fit_ridge
 
 NEIGHBOURS = 5
 

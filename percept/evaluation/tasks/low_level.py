@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from percept.evaluation.ridge import fit_ridge
 from percept.evaluation.scores import TaskScore, score
+from percept.evaluation.tasks.ridge import fit_ridge
 
 LEVELS = 5  # 0 = as it was
 BLUR = (0.0, 0.5, 0.8, 1.2, 1.8)  # px, deviation of the Gaussian, of pictures of 64 px
