@@ -57,12 +57,17 @@ def training_curves(
     *,
     chance: float | None = None,
     title: str = "Learning from sentences",
+    seen_label: str = "image-text pairs seen",
+    measure_label: str = "held-out accuracy",
+    limits: tuple[float, float] = (0, 1.02),
 ) -> "Figure":
-    """Left the training loss (raw and smoothed), right held-out measures, both against images seen.
+    """Left the training loss (raw and smoothed), right held-out measures, both against what has been seen.
 
     Args:
-        loss: (images seen, loss), one pair per logged step.
-        measures: {name: (images seen, value)}.
+        loss: (items seen, loss), one pair per logged step.
+        measures: {name: (items seen, value)}.
+        seen_label, measure_label: of the axes.
+        limits: of the measures' axis.
     """
     figure = new_figure(7.4, 3.6)
     left, right = figure.subplots(1, 2)
@@ -72,12 +77,12 @@ def training_curves(
     smooth = (np.convolve(raw, window) / np.convolve(np.ones(len(raw)), window))[: len(raw)]
     left.plot(seen, raw, color="0.75", lw=0.8)
     left.plot(seen, smooth, color="black", lw=1.6)
-    left.set(xlabel="image-text pairs seen", ylabel="training loss")
+    left.set(xlabel=seen_label, ylabel="training loss")
     for index, ((name, (x, y)), color) in enumerate(zip(measures.items(), colors(len(measures)), strict=True)):
         right.plot(x, y, DASHES[index % 4], marker=MARKERS[index], color=color, label=name)
     if chance is not None:
         right.axhline(chance, color=GRAY, ls=":", lw=1.5, label="chance")
-    right.set(xlabel="image-text pairs seen", ylabel="held-out accuracy", ylim=(0, 1.02))
+    right.set(xlabel=seen_label, ylabel=measure_label, ylim=limits)
     for axes in (left, right):
         axes.ticklabel_format(axis="x", style="plain")
         axes.xaxis.set_major_locator(_few_ticks())
