@@ -1,4 +1,4 @@
-"""Figures of perceptual alignment: agreement, budgets, strength, verdicts. Conventions as in `percept.viz.figures`."""
+"""Figures of perceptual alignment: agreement, budgets, strength. Conventions as in `percept.viz.figures`."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,11 +8,7 @@ import numpy as np
 from percept.viz.style import DASHES, GRAY, MARKERS, colors, error_bar, head, legend, new_figure, number_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-VERDICT_LOOKS = {"better": ("^", 2), "no change": ("o", 0), "undecided": ("d", None), "worse": ("v", 4)}
 
 
 def agreement_figure(
@@ -100,15 +96,18 @@ def strength_figure(
     ceiling: float | None = None,
     title: str = "The strength dial",
     note: str,
+    label: str = "change (above 0 = better)",
 ) -> "Figure":
-    """Above: agreement against strength. Below: what each guarded task gains or pays, relative to its tolerance.
+    """Above: agreement against strength. Below: what guarded tasks gain or pay, relative to their tolerance.
 
     Args:
         agreement: (strengths, Intervals).
-        tasks: {task: (strengths, Intervals of the change, above 0 = better)}, at most eight.
+        tasks: {task: (strengths, Intervals of the change, above 0 = better)}. Of more than six, those four are drawn
+            that reach lowest and those two that end highest.
         chosen: strength that the guard allows, drawn through both panels.
         tolerance: largest loss that is allowed, drawn as a line.
         ceiling: the noise ceiling.
+        label: of the lower axis.
     """
     figure = new_figure(7, 6.4)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.4))
@@ -121,8 +120,10 @@ def strength_figure(
         above.annotate("noise ceiling", (max(strengths), ceiling), (0, -4), textcoords="offset points", ha="right",
                        va="top", fontsize="small")  # fmt: skip
     above.set(ylabel="2AFC score")
-    offsets = np.linspace(-0.018, 0.018, len(tasks)) if len(tasks) > 1 else [0.0]
-    for index, ((name, (points, changes)), color) in enumerate(zip(tasks.items(), colors(len(tasks)), strict=True)):
+    drawn = _extremes(tasks)
+    offsets = np.linspace(-0.03, 0.03, len(drawn)) if len(drawn) > 1 else [0.0]
+    for index, (name, color) in enumerate(zip(drawn, colors(len(drawn)), strict=True)):
+        points, changes = tasks[name]
         spread = np.array([[c[0] - c[1], c[2] - c[0]] for c in changes]).T.clip(0)
         look: dict[str, Any] = {"color": color, "marker": MARKERS[index], "ls": DASHES[index % 4], "capsize": 2}
         at = np.asarray(points, float) + offsets[index]
@@ -133,106 +134,15 @@ def strength_figure(
     for axes in (above, below):
         if chosen is not None:
             axes.axvline(chosen, color="black", lw=4, alpha=0.15, zorder=0)
-    below.set(xlabel="strength of alignment (0 = as it was, 1 = as trained)", ylabel="change (above 0 = better)")
+    below.set(xlabel="strength of alignment (0 = as it was, 1 = as trained)", ylabel=label)
     head(above, title, note)
-    legend(figure, below, len(tasks) + (tolerance is not None))
+    legend(figure, below, len(drawn) + (tolerance is not None))
     return figure
 
 
-def verdict_figure(
-    table: "pd.DataFrame", *, title: str, note: str, label: str = "change in units of the tolerance"
-) -> "Figure":
-    """Forest plot of a verdict table: one row per task, marker and colour say the verdict.
-
-    Args:
-        table: of `percept.evaluation.verdicts.verdict_table`; differences are divided by `tolerance`.
-        label: of the axis.
-    """
-    figure = new_figure(7, 1.5 + 0.27 * len(table))
-    axes = figure.subplots()
-    palette = colors(6)
-    shown: set[str] = set()
-    for row, (_, entry) in enumerate(table.iterrows()):
-        marker, number = VERDICT_LOOKS[entry["verdict"]]
-        color = GRAY if number is None else palette[number]
-        value, low, high = (entry[key] / entry["tolerance"] for key in ("difference", "low", "high"))
-        name = None if entry["verdict"] in shown else entry["verdict"]
-        look: dict[str, Any] = {"color": color, "marker": marker, "ls": "", "ms": 7, "capsize": 2.5}
-        axes.errorbar(value, row, xerr=[[max(value - low, 0)], [max(high - value, 0)]], label=name, **look)
-        shown.add(entry["verdict"])
-    axes.axvspan(-1, 1, color="0.93", lw=0, zorder=0)
-    axes.axvline(0, color=GRAY, lw=1, zorder=1)
-    # One wild task must not squeeze all others to a line.
-    limit = float(np.clip(np.abs(table[["low", "high"]].to_numpy() / table[["tolerance"]].to_numpy()).max(), 2, 12))
-    axes.set(yticks=range(len(table)), yticklabels=list(table.index), xlabel=label, xlim=(-limit * 1.05, limit * 1.05))
-    axes.set_ylim(len(table) - 0.4, -0.6)
-    _family_lines(axes, list(table["family"]) if "family" in table else [])
-    head(axes, title, note)
-    legend(figure, axes, len(shown))
-    return figure
-
-
-def _family_lines(axes: "Axes", families: Sequence[str]) -> None:
-    for row in range(1, len(families)):
-        if families[row] != families[row - 1]:
-            axes.axhline(row - 0.5, color="0.8", lw=0.8, zorder=0)
-
-
-def matrix_figure(
-    values: "pd.DataFrame", errors: "pd.DataFrame | None" = None, *, title: str, note: str, label: str
-) -> "Figure":
-    """Heat map with the number in every cell; what an interval does not tell from zero is set in brackets.
-
-    Args:
-        values: rows = tasks, columns = what was compared.
-        errors: half widths of the intervals, same shape.
-        label: of the colour bar.
-    """
-    figure = new_figure(2.4 + 1.15 * values.shape[1], 1.9 + 0.3 * len(values))
-    axes = figure.subplots()
-    table = values.to_numpy(float)
-    finite = np.abs(table[np.isfinite(table)])
-    # The 90th percentile, so that one large cell does not turn all others white.
-    limit = max(float(np.percentile(finite, 90)) if finite.size else 1.0, 1e-9)
-    shown = axes.imshow(table, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto")
-    for (row, column), value in np.ndenumerate(table):
-        if not np.isfinite(value):
-            continue
-        unclear = errors is not None and abs(value) <= float(errors.to_numpy()[row, column])
-        text = f"({value:+.2f})" if unclear else f"{value:+.2f}"
-        color = "white" if abs(value) > 0.75 * limit else "black"
-        axes.text(column, row, text, ha="center", va="center", fontsize="small", color=color)
-    axes.set_xticks(range(values.shape[1]), [str(name) for name in values.columns], rotation=20, ha="right")
-    axes.set_yticks(range(len(values)), [str(name) for name in values.index])
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    figure.colorbar(shown, ax=axes, label=label, extend="both", shrink=0.9)
-    head(axes, title, note)
-    return figure
-
-
-def shares_figure(shares: "pd.DataFrame", *, title: str, note: str) -> "Figure":
-    """Stacked bars: for each task the share of simulated raters with each verdict.
-
-    Args:
-        shares: of `percept.evaluation.verdicts.verdict_shares`.
-    """
-    tasks = list(dict.fromkeys(shares["task"]))
-    figure = new_figure(7, 1.6 + 0.27 * len(tasks))
-    axes = figure.subplots()
-    palette = colors(6)
-    left = np.zeros(len(tasks))
-    hatches = {"better": "", "no change": "...", "undecided": "", "worse": "///"}
-    for verdict, (_, number) in VERDICT_LOOKS.items():
-        rows = shares[shares["verdict"] == verdict].set_index("task")["share"].reindex(tasks).fillna(0).to_numpy()
-        color = "0.85" if number is None else palette[number]
-        axes.barh(
-            range(len(tasks)), rows, left=left, color=color, edgecolor="white", hatch=hatches[verdict], label=verdict
-        )
-        left += rows
-    axes.set(yticks=range(len(tasks)), yticklabels=tasks, xlabel="share of simulated raters", xlim=(0, 1))
-    axes.set_ylim(len(tasks) - 0.4, -0.6)
-    head(axes, title, note)
-    legend(figure, axes, 4)
-    return figure
+def _extremes(tasks: Mapping[str, tuple[Sequence[float], Sequence[Any]]]) -> list[str]:
+    if len(tasks) <= 6:
+        return list(tasks)
+    lowest = sorted(tasks, key=lambda name: min(change[1] for change in tasks[name][1]))
+    highest = sorted(tasks, key=lambda name: -tasks[name][1][-1][0])
+    return [*lowest[:4], *[name for name in highest if name not in lowest[:4]][:2]]

@@ -1,7 +1,3 @@
-import numpy as np
-import pandas as pd
-import pytest
-
 from percept.evaluation.statistics import Interval
 from percept.viz import alignment
 
@@ -34,37 +30,11 @@ def test_strength_shows_every_task_and_the_chosen_point():
     assert sorted(labels) == ["counting", "tolerance"]
 
 
-def verdicts(values):
-    rows = [
-        {"difference": value, "low": value - 0.01, "high": value + 0.01, "tolerance": 0.02, "verdict": verdict}
-        for value, verdict in values
-    ]
-    return pd.DataFrame(rows, index=[f"task {row}" for row in range(len(rows))])
-
-
-def test_verdicts_are_told_apart_by_marker_and_one_wild_task_does_not_squeeze_the_rest():
-    table = verdicts([(0.05, "better"), (0.0, "no change"), (-0.05, "worse"), (0.01, "undecided"), (3.0, "better")])
-    figure = alignment.verdict_figure(table, title="t", note="n")
-    axes = figure.axes[0]
-    handles, labels = axes.get_legend_handles_labels()
-    assert sorted(labels) == ["better", "no change", "undecided", "worse"]
-    assert len({handle.lines[0].get_marker() for handle in handles}) == 4
-    assert axes.get_xlim()[1] < 15
-
-
-def test_matrix_brackets_what_cannot_be_told_from_zero():
-    values = pd.DataFrame({"a": [0.5, -0.01], "b": [np.nan, 0.2]}, index=["x", "y"])
-    errors = pd.DataFrame({"a": [0.1, 0.1], "b": [0.1, 0.1]}, index=["x", "y"])
-    shown = texts(alignment.matrix_figure(values, errors, title="t", note="n", label="change"))
-    assert {"+0.50", "(-0.01)", "+0.20"} <= set(shown)
-    assert not any("nan" in text for text in shown)
-
-
-def test_shares_fill_the_bar():
-    rows = [
-        ("count", verdict, share) for verdict, share in zip(alignment.VERDICT_LOOKS, (0.5, 0.25, 0.25, 0), strict=True)
-    ]
-    table = pd.DataFrame(rows, columns=["task", "verdict", "share"])
-    figure = alignment.shares_figure(table, title="t", note="n")
-    ends = [patch.get_x() + patch.get_width() for patch in figure.axes[0].patches]
-    assert max(ends) == pytest.approx(1)
+def test_of_many_tasks_the_dial_draws_those_that_pay_most_and_gain_most():
+    strengths = [0.5, 1.0]
+    tasks = {f"task {value}": (strengths, [Interval(value, value - 0.5, value + 0.5, 9)] * 2) for value in range(-4, 6)}
+    tasks["dips"] = strengths, [Interval(-9, -9, -9, 9), Interval(0, 0, 0, 9)]
+    points = strengths, [Interval(0.7, 0.6, 0.8, 9)] * 2
+    figure = alignment.strength_figure(points, tasks, tolerance=1, note="n")
+    labels = set(figure.axes[1].get_legend_handles_labels()[1])
+    assert labels == {"dips", "task -4", "task -3", "task -2", "task 5", "task 4", "tolerance"}
