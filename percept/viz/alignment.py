@@ -30,9 +30,14 @@ def agreement_figure(
     axes = figure.subplots()
     for row, interval in enumerate(ways.values()):
         axes.errorbar(interval[0], row, xerr=error_bar(interval), fmt="o", color=colors(1)[0], ms=6.5, capsize=2.5)
-        axes.annotate(
-            f"{interval[0]:.3f}", (interval[2], row), (6, 0), textcoords="offset points", va="center", fontsize="small"
-        )
+        look: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": "small"}
+        look["bbox"] = {
+            "facecolor": "white",
+            "edgecolor": "none",
+            "alpha": 0.85,
+            "pad": 1,
+        }  # no line runs through digits
+        axes.annotate(f"{interval[0]:.3f}", (interval[2], row), (6, 0), **look)
     if ceiling is not None:
         if isinstance(ceiling, tuple):
             axes.axvspan(ceiling[1], ceiling[2], color="0.88", lw=0, zorder=0)
