@@ -28,7 +28,8 @@ def verdict_figure(
     axes = figure.subplots()
     palette = colors(6)
     shown: set[str] = set()
-    for row, (_, entry) in enumerate(table.iterrows()):
+    order = list(VERDICT_LOOKS)  # of the legend
+    for row, (_, entry) in sorted(enumerate(table.iterrows()), key=lambda one: order.index(one[1][1]["verdict"])):
         marker, number = VERDICT_LOOKS[entry["verdict"]]
         color = GRAY if number is None else palette[number]
         value, low, high = (entry[key] / entry["tolerance"] for key in ("difference", "low", "high"))
