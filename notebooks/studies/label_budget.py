@@ -22,7 +22,7 @@ from percept.training.readout import fit_readout
 
 BUDGET = {
     "pool": 3200, "validate": 200, "test": 1500, "budgets": [50, 100, 200, 400, 800, 1600], "committee": 5,
-    "lora_budgets": [100, 400, 1600], "epochs": 8, "patience": 3, "kind": "cls_patch",
+    "lora_budgets": [100, 400, 1600], "epochs": 6, "patience": 2, "last_blocks": 3, "kind": "cls_patch",
 }  # fmt: skip
 ARMS = ["random", "uncertainty", "disagreement", "random, shuffled votes", "random, LoRA"]
 SEEDS = [0, 1, 2, 3, 4]
@@ -83,7 +83,7 @@ def _lora(pool, validate, test, seed: int, budget: dict) -> dict[str, float]:
     numbers = {}
     for count in budget["lora_budgets"]:
         rows = np.random.default_rng([seed, count]).permutation(len(pool))[:count]
-        settings = {"epochs": budget["epochs"], "patience": budget["patience"], "kind": budget["kind"]}
+        settings = {name: budget[name] for name in ("epochs", "patience", "last_blocks", "kind")}
         config = AlignConfig(seed=seed, precision="bf16", **settings)
         aligned = align(_encoder(), pool.select(rows).compact(), validate, config, device="cpu", progress=None)
         numbers[f"2AFC@{count}"] = float(encoder_way(aligned.encoder, test, budget["kind"]).mean())

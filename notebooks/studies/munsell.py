@@ -23,7 +23,7 @@ from percept.training.align import AlignConfig, align
 from percept.training.heads import fit_head
 from percept.training.readout import fit_readout
 
-BUDGET = {"train": 600, "val": 100, "test": 100, "epochs": 8, "patience": 3, "last_blocks": 0}
+BUDGET = {"train": 600, "val": 100, "test": 100, "epochs": 6, "patience": 2, "last_blocks": 3}
 ARMS = ["pixels", "CIELAB", "CIEDE2000", "base", "read-out", "head", "LoRA", "LoRA, shuffled votes"]
 SEEDS = [0, 1, 2, 3, 4]
 FORMULAS = {"CIELAB": "CIE 1976", "CIEDE2000": "CIE 2000"}
@@ -71,7 +71,11 @@ def _tuned(sets: dict[str, munsell.MunsellSet], shuffled: bool, seed: int, budge
     if shuffled:
         parts = [shuffled_votes(part, seed) for part in parts]
     config = AlignConfig(
-        epochs=budget["epochs"], patience=budget["patience"], last_blocks=budget["last_blocks"] or None, seed=seed
+        epochs=budget["epochs"],
+        patience=budget["patience"],
+        last_blocks=budget["last_blocks"],
+        seed=seed,
+        precision="bf16",
     )
     aligned = align(_encoder(), *parts, config, device="cpu", progress=None)
     numbers = {"validation": aligned.score, "best epoch": aligned.best_epoch, "triplets/s": aligned.triplets_per_second}
