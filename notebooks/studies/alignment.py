@@ -2,10 +2,11 @@
 
 Simulated raters judge edited scenes (mid-level). All ways learn from the same judgments and are scored on the same
 held-out ones; "frozen" holds everything that leaves the encoder as it is. "protected" adds feature distillation and the
-preservation of local similarity; shuffled votes are the negative control. LoRA sits in the last three of six blocks (in
-all six it was no better, see LOG), full fine-tuning changes all. Every way that changes the encoder goes
-through the frozen-feature battery, the same pictures as the encoder before. The strength of LoRA is swept after its one
-training. A seed is another draw of raters, votes, scenes and battery pictures.
+preservation of local similarity; shuffled votes are the negative control. LoRA sits in the last three of the six blocks
+of percept-tiny (in all six it was no better, see LOG), full fine-tuning changes all; the second backbone is
+EfficientNet-Lite0 at 96 px with LoRA in its last four stages. Every way that changes an encoder goes through the
+frozen-feature battery, the same pictures as the encoder before. The strength of LoRA is swept after its one training. A
+seed is another draw of raters, votes, scenes and battery pictures.
 """
 
 from functools import cache
@@ -21,17 +22,24 @@ from percept.models.adapters import merged
 from percept.training.align import AlignConfig, align
 
 BUDGET = {
-    "train": 9_000, "candidates": 4, "validate": 900, "test": 4_800, "epochs": 4, "patience": 2,
-    "learning_rate": 3e-4, "full_learning_rate": 1e-4, "last_blocks": 3, "kind": "cls_patch", "distill": 0.3,
-    "local": 0.1, "strengths": [0.25, 0.5, 0.75, 1.0], "battery": "quick",
+    "train": 9_000, "candidates": 4, "validate": 900, "test": 4_800, "distill": 0.3, "local": 0.1,
+    "strengths": [0.25, 0.5, 0.75, 1.0], "battery": "quick",
+    "percept-tiny": {
+        "kind": "cls_patch", "last_blocks": 3, "epochs": 4, "patience": 2, "learning_rate": 3e-4,
+        "full_learning_rate": 1e-4,
+    },
+    "efficientnet-lite0": {"kind": "global", "last_blocks": 4, "epochs": 8, "patience": 2, "learning_rate": 1e-3},
 }  # fmt: skip
-ARMS = ["frozen", "LoRA", "LoRA, shuffled votes", "LoRA, protected", "full fine-tuning"]
+ARMS = [
+    "frozen", "LoRA", "LoRA, shuffled votes", "LoRA, protected", "full fine-tuning",
+    "efficientnet-lite0: frozen", "efficientnet-lite0: LoRA", "efficientnet-lite0: LoRA, shuffled votes",
+]  # fmt: skip
 SEEDS = [0, 1, 2, 3, 4]
 
 
 @cache
-def _encoder():
-    return load_encoder("percept-tiny", device="cpu")
+def _encoder(name: str):
+    return load_encoder(name, device="cpu", image_size=96 if name == "efficientnet-lite0" else None)
 
 
 @cache
@@ -46,35 +54,42 @@ def _judged(seed: int):
 
 def run(arm: str, seed: int, budget: dict) -> dict[str, float]:
     """Held-out agreement and battery of one arm."""
-    train, validate, test = _judged(seed)
-    kind = budget["kind"]
-    if arm == "frozen":
-        ways = agreement.plain_ways(_encoder(), test.triplets)
-        ways["embedding"] = agreement.encoder_way(_encoder(), test.triplets)
-        ways |= agreement.frozen_ways(_encoder(), train.triplets, validate.triplets, test.triplets, kind, seed)
-        ways["attribute oracle"] = agreement.attribute_oracle(train, test)
-        numbers = {name: float(np.mean(items)) for name, items in ways.items()} | {"ceiling": test.ceiling}
-        return numbers | _battery(_encoder(), seed, budget)
-    parts = [part.triplets for part in (train, validate)]
-    if "shuffled" in arm:
-        parts = [shuffled_votes(part, seed) for part in parts]
-    aligned = align(_encoder(), *parts, _config(arm, seed, budget), device="cpu", progress=None)
+    name, _, way = arm.rpartition(": ")
+    encoder, settings = _encoder(name or "percept-tiny"), budget[name or "percept-tiny"]
+    if way == "frozen":
+        return _frozen(encoder, settings["kind"], seed, budget)
+    train, validate, test = (part.triplets for part in _judged(seed))
+    if "shuffled" in way:
+        train, validate = shuffled_votes(train, seed), shuffled_votes(validate, seed)
+    aligned = align(encoder, train, validate, _config(way, settings, seed, budget), device="cpu", progress=None)
     numbers = {"validation": aligned.score, "best epoch": aligned.best_epoch, "seconds": aligned.seconds}
-    for strength in budget["strengths"] if arm == "LoRA" else [1.0]:
-        encoder = aligned.encoder if arm == "full fine-tuning" else merged(aligned.encoder, strength)
+    for strength in budget["strengths"] if way == "LoRA" else [1.0]:
+        changed = aligned.encoder if way == "full fine-tuning" else merged(aligned.encoder, strength)
         at = "" if strength == 1.0 else f" @{strength}"
-        numbers[f"2AFC{at}"] = float(agreement.encoder_way(encoder, test.triplets, kind).mean())
-        numbers |= {f"{task}{at}": value for task, value in _battery(encoder, seed, budget).items()}
+        numbers[f"2AFC{at}"] = float(agreement.encoder_way(changed, test, settings["kind"]).mean())
+        numbers |= {f"{task}{at}": value for task, value in _battery(changed, seed, budget).items()}
     return {name: float(value) for name, value in numbers.items()}
 
 
-def _config(arm: str, seed: int, budget: dict) -> AlignConfig:
-    full = arm == "full fine-tuning"
+def _frozen(encoder, kind: str, seed: int, budget: dict) -> dict[str, float]:
+    """Everything that leaves the encoder as it is, the attribute oracle and the ceiling."""
+    train, validate, test = _judged(seed)
+    ways = agreement.plain_ways(encoder, test.triplets)
+    ways["embedding"] = agreement.encoder_way(encoder, test.triplets)
+    ways |= agreement.frozen_ways(encoder, train.triplets, validate.triplets, test.triplets, kind, seed)
+    ways["attribute oracle"] = agreement.attribute_oracle(train, test)
+    numbers = {name: float(np.mean(items)) for name, items in ways.items()} | {"ceiling": test.ceiling}
+    return numbers | _battery(encoder, seed, budget)
+
+
+def _config(way: str, settings: dict, seed: int, budget: dict) -> AlignConfig:
+    full = way == "full fine-tuning"
     return AlignConfig(
-        method="full" if full else "lora", kind=budget["kind"], epochs=budget["epochs"], patience=budget["patience"],
-        learning_rate=budget["full_learning_rate" if full else "learning_rate"], seed=seed, precision="bf16",
-        distill=budget["distill"] if "protected" in arm else 0.0, local=budget["local"] if "protected" in arm else 0.0,
-        last_blocks=None if full else budget["last_blocks"], batch_size=48, keep_references=True,
+        method="full" if full else "lora", kind=settings["kind"], epochs=settings["epochs"],
+        patience=settings["patience"], learning_rate=settings["full_learning_rate" if full else "learning_rate"],
+        distill=budget["distill"] if "protected" in way else 0.0, local=budget["local"] if "protected" in way else 0.0,
+        last_blocks=None if full else settings["last_blocks"], batch_size=48, keep_references=True, seed=seed,
+        precision="bf16",
     )  # fmt: skip
 
 

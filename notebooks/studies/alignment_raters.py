@@ -18,9 +18,9 @@ from percept.training.align import AlignConfig, align
 
 BUDGET = {
     "train": 3_000, "candidates": 4, "validate": 300, "test": 900, "epochs": 4, "patience": 2, "battery": "quick",
-    "learning_rate": {"percept-tiny": 3e-4, "efficientnet-lite0": 3e-4},
+    "learning_rate": {"percept-tiny": 3e-4, "efficientnet-lite0": 1e-3},
     "kind": {"percept-tiny": "cls_patch", "efficientnet-lite0": "global"},
-    "last_blocks": {"percept-tiny": 3, "efficientnet-lite0": 2},
+    "last_blocks": {"percept-tiny": 3, "efficientnet-lite0": 4},
 }  # fmt: skip
 ARMS = ["percept-tiny", "efficientnet-lite0"]
 SEEDS = list(range(20))
