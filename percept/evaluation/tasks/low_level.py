@@ -2,55 +2,28 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
+from percept.data import stimuli
 from percept.evaluation.scores import TaskScore, score
 from percept.evaluation.tasks.ridge import fit_ridge
 
 LEVELS = 5  # 0 = as it was
-BLUR = (0.0, 0.5, 0.8, 1.2, 1.8)  # px, deviation of the Gaussian, of pictures of 64 px
-NOISE = (0.0, 6.0, 12.0, 22.0, 36.0)  # deviation, of values 0..255
-QUALITY = (100, 60, 35, 18, 8)  # of JPEG; level 0 is not compressed
+KINDS = ("blur", "noise", "jpeg")
 SIDE = 16
-
-
-def distort(picture: np.ndarray, kind: str, level: int, rng: np.random.Generator) -> np.ndarray:
-    """One distorted picture.
-
-    Args:
-        picture: uint8 [H, W, 3].
-        kind: "blur", "noise" or "jpeg".
-        level: 0 (unchanged) to 4.
-        rng: of the noise.
-
-    Returns:
-        uint8 [H, W, 3].
-    """
-    if kind not in ("blur", "noise", "jpeg") or not 0 <= level < LEVELS:
-        raise ValueError(f"distortions are blur, noise and jpeg at levels 0 to {LEVELS - 1}, got {kind!r} {level}")
-    if level == 0:
-        return picture
-    if kind == "noise":
-        noisy = picture + rng.normal(0, NOISE[level], picture.shape)
-        return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
-    image = Image.fromarray(picture)
-    if kind == "blur":
-        return np.asarray(image.filter(ImageFilter.GaussianBlur(BLUR[level] * picture.shape[0] / 64)))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=QUALITY[level])
-    return np.asarray(Image.open(buffer).convert("RGB"))
 
 
 def distorted(pictures: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Each picture with a kind and a level drawn by the seed: uint8 [N, H, W, 3] and levels int64 [N]."""
     rng = np.random.default_rng([seed, 21])
-    kinds, levels = rng.integers(0, 3, len(pictures)), rng.integers(0, LEVELS, len(pictures))
-    names = ("blur", "noise", "jpeg")
-    changed = [distort(p, names[k], int(level), rng) for p, k, level in zip(pictures, kinds, levels, strict=True)]
+    kinds, levels = rng.integers(0, len(KINDS), len(pictures)), rng.integers(0, LEVELS, len(pictures))
+    changed = [
+        stimuli.distorted(picture, KINDS[kind], level / (LEVELS - 1), rng) if level else picture
+        for picture, kind, level in zip(pictures, kinds, levels, strict=True)
+    ]
     return np.stack(changed), levels
 
 
