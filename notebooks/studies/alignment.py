@@ -4,8 +4,8 @@ Simulated raters judge edited scenes (mid-level). All ways learn from the same j
 held-out ones; "frozen" holds everything that leaves the encoder as it is. "protected" adds feature distillation and the
 preservation of local similarity; shuffled votes are the negative control. LoRA sits in the last four of the six blocks
 of percept-tiny and tunes its embedding, full fine-tuning changes all blocks; the second backbone is EfficientNet-Lite0
-at 96 px with LoRA in its last four stages. Every way that changes an encoder goes through the frozen-feature battery, the
-same pictures as the encoder before. The strength of LoRA is swept after its one training. A seed is another draw of
+at 96 px with LoRA in its last four stages. Every way that changes an encoder goes through the frozen-feature battery,
+the same pictures as the encoder before. The strength of LoRA is swept after its one training. A seed is another draw of
 raters, votes, scenes and battery pictures.
 """
 
