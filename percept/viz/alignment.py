@@ -61,7 +61,7 @@ def budget_figure(
     note: str,
     base: Any | None = None,
     ceiling: Any | None = None,
-    label: str = "agreement with held-out judgments (2AFC score)",
+    label: str = "held-out agreement (2AFC score)",
 ) -> "Figure":
     """Agreement against the number of judgments, one curve with its band per strategy.
 
