@@ -22,13 +22,13 @@ from percept.models.adapters import merged
 from percept.training.align import AlignConfig, align
 
 BUDGET = {
-    "train": 9_000, "candidates": 4, "validate": 900, "test": 4_800, "distill": 0.3, "local": 0.1,
+    "train": 6_000, "candidates": 4, "validate": 600, "test": 3_000, "distill": 0.3, "local": 0.1,
     "strengths": [0.25, 0.5, 0.75, 1.0], "battery": "quick",
     "percept-tiny": {
-        "kind": "embedding", "also": "cls_patch", "last_blocks": 4, "epochs": 8, "patience": 2, "learning_rate": 1e-3,
+        "kind": "embedding", "also": "cls_patch", "last_blocks": 4, "epochs": 6, "patience": 2, "learning_rate": 1e-3,
         "full_learning_rate": 1e-4,
     },
-    "efficientnet-lite0": {"kind": "global", "last_blocks": 4, "epochs": 8, "patience": 2, "learning_rate": 1e-3},
+    "efficientnet-lite0": {"kind": "global", "last_blocks": 4, "epochs": 6, "patience": 2, "learning_rate": 1e-3},
 }  # fmt: skip
 ARMS = [
     "frozen", "LoRA", "LoRA, shuffled votes", "LoRA, protected", "full fine-tuning",

@@ -17,10 +17,8 @@ from percept.evaluation.verdicts import tolerances, verdict_table
 from percept.training.align import AlignConfig, align
 
 BUDGET = {
-    "train": 3_000, "candidates": 4, "validate": 300, "test": 900, "epochs": 4, "patience": 2, "battery": "quick",
-    "learning_rate": {"percept-tiny": 3e-4, "efficientnet-lite0": 1e-3},
-    "kind": {"percept-tiny": "cls_patch", "efficientnet-lite0": "global"},
-    "last_blocks": {"percept-tiny": 3, "efficientnet-lite0": 4},
+    "train": 2_400, "candidates": 4, "validate": 300, "test": 900, "epochs": 4, "patience": 2, "battery": "quick",
+    "learning_rate": 1e-3, "last_blocks": 4, "kind": {"percept-tiny": "embedding", "efficientnet-lite0": "global"},
 }  # fmt: skip
 ARMS = ["percept-tiny", "efficientnet-lite0"]
 SEEDS = list(range(20))
@@ -42,8 +40,8 @@ def run(arm: str, seed: int, budget: dict) -> dict[str, float]:
         for split, size in sizes.items()
     )
     config = AlignConfig(
-        kind=kind, epochs=budget["epochs"], patience=budget["patience"], last_blocks=budget["last_blocks"][arm],
-        learning_rate=budget["learning_rate"][arm], seed=seed, precision="bf16", batch_size=48, keep_references=True,
+        kind=kind, epochs=budget["epochs"], patience=budget["patience"], last_blocks=budget["last_blocks"],
+        learning_rate=budget["learning_rate"], seed=seed, precision="bf16", batch_size=48, keep_references=True,
     )  # fmt: skip
     aligned = align(encoder, train, validate, config, device="cpu", progress=None)
     numbers = {f"2AFC {name}": encoder_way(each, test, kind).mean() for name, each in (

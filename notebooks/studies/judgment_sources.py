@@ -18,8 +18,8 @@ from percept.evaluation.battery import battery
 from percept.training.align import AlignConfig, align
 
 BUDGET = {
-    "train": 3_000, "validate": 300, "test": 900, "epochs": 4, "patience": 2, "learning_rate": 3e-4,
-    "last_blocks": 3, "kind": "cls_patch", "battery": "quick",
+    "train": 2_400, "candidates": 4, "validate": 300, "test": 900, "epochs": 4, "patience": 2, "learning_rate": 1e-3,
+    "last_blocks": 4, "kind": "embedding", "battery": "quick",
 }  # fmt: skip
 ARMS = ["none", *SOURCES, "mid-level, shuffled votes"]
 SEEDS = [0, 1, 2, 3, 4]
@@ -41,12 +41,16 @@ def run(arm: str, seed: int, budget: dict) -> dict[str, float]:
     if arm != "none":
         sizes = {"tune": "train", "validate": "validate"}
         source = arm.partition(",")[0]
-        parts = [panel.judged(source, split, budget[size], seed).triplets for split, size in sizes.items()]
+        parts = [
+            panel.judged(source, split, budget[size], seed, candidates=budget["candidates"]).triplets
+            for split, size in sizes.items()
+        ]
         if "shuffled" in arm:
             parts = [shuffled_votes(part, seed) for part in parts]
         config = AlignConfig(
-            kind=budget["kind"], epochs=budget["epochs"], patience=budget["patience"], seed=seed, precision="bf16",
-            learning_rate=budget["learning_rate"], last_blocks=budget["last_blocks"],
+            kind=budget["kind"], epochs=budget["epochs"], patience=budget["patience"], batch_size=48, seed=seed,
+            learning_rate=budget["learning_rate"], last_blocks=budget["last_blocks"], keep_references=True,
+            precision="bf16",
         )  # fmt: skip
         aligned = align(encoder, *parts, config, device="cpu", progress=None)
         encoder = aligned.encoder
