@@ -60,10 +60,14 @@ class BusyError(RuntimeError):
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold an exclusive lock on the file `path`; the system lets go of it when the holder is killed.
 
     Windows has no `fcntl`: there nothing is locked.
+
+    Args:
+        path: made if absent.
+        wait: until it is free, instead of raising.
 
     Raises:
         BusyError: another process holds it.
@@ -74,7 +78,7 @@ def locked(path: Path) -> Iterator[None]:
             import fcntl
 
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError as error:
                 raise BusyError(f"another process holds {path.name}") from error
         yield

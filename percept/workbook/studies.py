@@ -8,6 +8,7 @@ added later; any other change of the module, or of what it imports from the pack
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import json
 import math
@@ -68,10 +69,13 @@ def run(
 ) -> Path:
     """Run the (arm, seed) pairs that are missing, all arms of one seed before the next seed.
 
+    Several processes may run one study at a time: each takes pairs that no other has taken.
+
     Args:
         name: Name of the study module.
         hours: Start no pair that would end later than this (judged by the longest so far).
-        restart: Begin anew; the old results stay until the first new pair is finished.
+        restart: Begin anew; the old results stay until the first new pair is finished. Other processes join after that,
+            without it.
         folder: Folder of the studies; `notebooks/studies/` unless given.
         say: Receives one line of progress per pair.
 
@@ -84,12 +88,7 @@ def run(
     folder = _home(folder)
     module = _module(name, folder)
     target = folder / f"{name}.json"
-    try:
-        with locked(runs.home() / ".studies" / f"{name}.lock"):
-            record = _open(name, module, target, restart, folder)
-            _pairs(record, module, target, math.inf if hours is None else hours * 3600, say)
-    except BusyError as error:
-        raise StudyError(f"study {name!r} is being run by another process") from error
+    _pairs(_fresh(name, module, folder), module, target, restart, math.inf if hours is None else hours * 3600, say)
     return target
 
 
@@ -117,6 +116,19 @@ def load(name: str, folder: Path | None = None) -> Study:
         date=record["date"],
         command=record["command"],
     )
+
+
+def show(name: str, folder: Path | None = None) -> pandas.DataFrame | None:
+    """Say in one line what a study's results are worth, and return their table; None if there are none yet."""
+    try:
+        study = load(name, folder)
+    except StudyError as error:
+        print(f"{error}; left out here")
+        return None
+    stale = f" - STALE: {study.stale} changed since" if study.stale else ""
+    left = f" - {len(study.missing)} still missing" if study.missing else ""
+    print(f"study {name}, {study.date[:10]}, {len(study.table)} runs{left}{stale}, budget {dict(study.budget)}")
+    return study.table
 
 
 def _module(name: str, folder: Path) -> ModuleType:
@@ -158,7 +170,8 @@ def _changed(record: Mapping[str, Any], now: Mapping[str, str]) -> list[str]:
     return [kind for kind, value in now.items() if record["fingerprints"].get(kind) != value]
 
 
-def _open(name: str, module: ModuleType, target: Path, restart: bool, folder: Path) -> dict[str, Any]:
+def _fresh(name: str, module: ModuleType, folder: Path) -> dict[str, Any]:
+    """The record of a study before its first pair."""
     fresh = {
         "study": name,
         "command": f"percept study {name}",
@@ -171,8 +184,13 @@ def _open(name: str, module: ModuleType, target: Path, restart: bool, folder: Pa
     }
     if fresh["fingerprints"]["code"].startswith("unreadable"):
         raise StudyError(f"code of study {name!r} is {fresh['fingerprints']['code']}")
+    return fresh
+
+
+def _open(fresh: dict[str, Any], target: Path, restart: bool) -> dict[str, Any]:
+    """The record with what is on the disk, unless that came from something else."""
     if restart or not target.is_file():
-        return fresh
+        return fresh | {"rows": []}
     old = json.loads(target.read_text("utf-8"))
     changed = _changed(old, fresh["fingerprints"])
     if old["budget"] != fresh["budget"]:
@@ -180,7 +198,7 @@ def _open(name: str, module: ModuleType, target: Path, restart: bool, folder: Pa
     if changed:
         raise StudyError(
             f"{target.name} has {len(old['rows'])} results of other {', '.join(changed)}; mixed results are "
-            f"no comparison: keep these (shown as stale) or remake all: percept study {name} --restart"
+            f"no comparison: keep these (shown as stale) or remake all: percept study {fresh['study']} --restart"
         )
     return fresh | {"rows": old["rows"], "date": old["date"]}
 
@@ -191,22 +209,43 @@ def _missing(record: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 
 def _pairs(
-    record: dict[str, Any], module: ModuleType, target: Path, seconds: float, say: Callable[[str], None]
+    fresh: dict[str, Any], module: ModuleType, target: Path, restart: bool, seconds: float, say: Callable[[str], None]
 ) -> None:
-    begin, missing = time.monotonic(), _missing(record)
-    total = len(record["arms"]) * len(record["seeds"])
-    say(f"{record['study']}: {total - len(missing)} of {total} pairs done before")
+    name, begin, locks = fresh["study"], time.monotonic(), runs.home() / ".studies"
+    missing = _missing(_open(fresh, target, restart))
+    total = len(fresh["arms"]) * len(fresh["seeds"])
+    say(f"{name}: {total - len(missing)} of {total} pairs done before")
     for arm, seed in missing:
-        longest = max((row["seconds"] for row in record["rows"]), default=0.0)
-        if time.monotonic() - begin + longest > seconds:
-            say(f"{record['study']}: time is up, {len(_missing(record))} pairs left; the same command goes on")
-            return
-        started = time.monotonic()
-        numbers = plain(dict(module.run(arm, seed, dict(module.BUDGET))))
-        # What cannot be written as JSON (NaN, infinity) is kept as "no number" rather than losing the pair.
-        numbers = {key: None if not math.isfinite(value) else value for key, value in numbers.items()}
-        row = {"arm": arm, "seed": seed, "numbers": numbers, "seconds": round(time.monotonic() - started, 2)}
-        record["rows"].append(row)
-        record["date"] = datetime.now(UTC).isoformat(timespec="seconds")
-        write_json(target, record)
-        say(f"{record['study']}: arm {arm}, seed {seed} took {row['seconds']:.0f} s")
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locked(locks / f"{name}-{fingerprints.of_text(arm, str(seed))}.lock"))
+            except BusyError:
+                continue  # another process is at it
+            record = _open(fresh, target, restart)
+            if (arm, seed) not in _missing(record):
+                continue  # another process has done it meanwhile
+            longest = max((row["seconds"] for row in record["rows"]), default=0.0)
+            if time.monotonic() - begin + longest > seconds:
+                say(f"{name}: time is up, {len(_missing(record))} pairs left; the same command goes on")
+                return
+            row = _row(module, arm, seed)
+            with locked(locks / f"{name}.lock", wait=True):
+                record = _open(fresh, target, restart)
+                date = datetime.now(UTC).isoformat(timespec="seconds")
+                write_json(target, record | {"rows": _in_order([*record["rows"], row], record), "date": date})
+            restart = False
+            say(f"{name}: arm {arm}, seed {seed} took {row['seconds']:.0f} s")
+
+
+def _row(module: ModuleType, arm: str, seed: int) -> dict[str, Any]:
+    started = time.monotonic()
+    numbers = plain(dict(module.run(arm, seed, dict(module.BUDGET))))
+    # What cannot be written as JSON (NaN, infinity) is kept as "no number" rather than losing the pair.
+    numbers = {key: None if not math.isfinite(value) else value for key, value in numbers.items()}
+    return {"arm": arm, "seed": seed, "numbers": numbers, "seconds": round(time.monotonic() - started, 2)}
+
+
+def _in_order(rows: list[dict[str, Any]], record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows in the order of seeds and arms, whoever was first; pairs that are no longer asked for come last."""
+    places = {pair: place for place, pair in enumerate(_missing({**record, "rows": []}))}
+    return sorted(rows, key=lambda row: places.get((row["arm"], row["seed"]), len(places)))

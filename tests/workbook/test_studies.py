@@ -175,9 +175,32 @@ def test_a_study_without_results_names_the_command(folder):
         studies.load("growth", folder)
 
 
-def test_two_drivers_do_not_share_a_study(folder):
-    with (
-        storage.locked(runs.home() / ".studies/growth.lock"),
-        pytest.raises(studies.StudyError, match="run by another"),
-    ):
+def test_two_processes_share_the_pairs_of_a_study(folder):
+    edit(folder, "    log = ", "    time.sleep(0.3)\n    log = ")
+    code = "import sys; from pathlib import Path; from percept.workbook import fingerprints, studies\n"
+    code += "folder = Path(sys.argv[1]); fingerprints.PACKAGE, fingerprints.ROOT = folder / 'package', folder\n"
+    code += "studies.run('growth', folder=folder)"
+    drivers = [subprocess.Popen([sys.executable, "-c", code, str(folder)]) for _ in range(2)]
+    assert [driver.wait(120) for driver in drivers] == [0, 0]
+    assert sorted(calls(folder)) == ["aligned 0", "aligned 1", "plain 0", "plain 1"]
+    rows = json.loads((folder / "growth.json").read_text())["rows"]
+    assert [(row["arm"], row["seed"]) for row in rows] == [("plain", 0), ("aligned", 0), ("plain", 1), ("aligned", 1)]
+
+
+def test_a_pair_that_another_process_runs_is_left_to_it(folder):
+    taken = runs.home() / ".studies" / f"growth-{fingerprints.of_text('aligned', '0')}.lock"
+    with storage.locked(taken):
         studies.run("growth", folder=folder)
+    assert calls(folder) == ["plain 0", "plain 1", "aligned 1"]
+    assert studies.load("growth", folder).missing == (("aligned", 0),)
+
+
+def test_shown_results_say_what_they_are_worth(folder, capsys):
+    assert studies.show("growth", folder) is None
+    assert "percept study growth" in capsys.readouterr().out
+    studies.run("growth", folder=folder)
+    edit(folder, "SEEDS = [0, 1]", "SEEDS = [0, 1, 2]")
+    edit(folder, '"images": 10', '"images": 20')
+    assert len(studies.show("growth", folder)) == 4
+    said = capsys.readouterr().out
+    assert "STALE: code" in said
