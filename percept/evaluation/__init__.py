@@ -28,6 +28,19 @@ _HOME = {
     "odd_one_out_accuracy": "similarity",
     "two_alternative_items": "similarity",
     "two_alternative_score": "similarity",
+    "accuracy": "correlation",
+    "human_ceiling": "correlation",
+    "kl_divergence": "correlation",
+    "krcc": "correlation",
+    "median_over_splits": "correlation",
+    "plcc": "correlation",
+    "rmse": "correlation",
+    "srcc": "correlation",
+    "within_groups": "correlation",
+    "fit_logistic": "logistic",
+    "Scale": "calibration",
+    "conformal_half_width": "calibration",
+    "fit_scale": "calibration",
 }
 
 

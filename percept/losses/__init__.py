@@ -10,6 +10,11 @@ _HOME = {
     "glocal_triplet_loss": "triplets",
     "local_similarity_loss": "triplets",
     "triplet_hinge_loss": "triplets",
+    "distribution_loss": "ratings",
+    "emd_loss": "ratings",
+    "fidelity_loss": "ratings",
+    "pearson_loss": "ratings",
+    "ranking_loss": "ratings",
 }
 
 
