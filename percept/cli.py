@@ -86,6 +86,13 @@ def _add_tools(commands: Any) -> None:
     embed = _command(commands, "embed", _embed, "embed a folder of images, resumable, one file per shard")
     add_embed_options(embed)
 
+    score = _command(commands, "score", _score, "score a folder of images with a model that notebook 05 made")
+    score.add_argument("folder", type=Path)
+    score.add_argument("--model", type=Path, required=True, help="folder of the score model")
+    score.add_argument("--output", type=Path, help="CSV of the scores; FOLDER-scores.csv unless given")
+    score.add_argument("--device", default="auto")
+    score.add_argument("--batch-size", type=int, default=64)
+
     bench = _command(commands, "bench", _bench, "measure speed: scenes, embed, pretrain")
     bench.add_argument("names", nargs="+", metavar="NAME")
     bench.add_argument("-o", "--option", action="append", default=[], metavar="NAME=VALUE", dest="settings")
@@ -173,6 +180,16 @@ def _embed(options: argparse.Namespace) -> int:
     report = embed_folder(**{name: value for name, value in vars(options).items() if name not in _OF_EVERY_COMMAND})
     for key, value in report.items():
         print(f"{key}: {value}")
+    return 0
+
+
+def _score(options: argparse.Namespace) -> int:
+    from percept.score import score_folder
+
+    written = score_folder(
+        options.folder, options.model, options.output, device=options.device, batch_size=options.batch_size
+    )
+    print(f"scores: {written}")
     return 0
 
 

@@ -31,7 +31,7 @@ from percept.training.checkpoint import trainable_state
 from percept.training.config import FitConfig
 from percept.training.fit import fit
 from percept.training.gradients import Numbers, plain
-from percept.training.scorer import OF_SHARES, Frozen, Scorer, of_pictures, outputs, view_side
+from percept.training.scorer import OF_SHARES, Frozen, Scorer, of_pictures, over_views, view_side
 from percept.training.student import Student
 from percept.training.triplet_batches import Inputs, epoch_rows
 
@@ -133,17 +133,23 @@ class Rated:
     device: str
 
     def raw(self, pictures: Any, batch_size: int = _CHUNK) -> np.ndarray:
-        """Uncalibrated output, the mean over the views of each picture: float64 [N], or shares [N, K].
+        """Uncalibrated output for pictures as in `percept.data.views.Views`: float64 [N], or shares [N, K]."""
+        return self.read(pictures, batch_size)[0]
+
+    def read(self, pictures: Any, batch_size: int = _CHUNK) -> tuple[np.ndarray, Tensor]:
+        """Uncalibrated output and features float32 [N, D], means over the views, each of which is encoded once.
 
         Args:
             pictures: as in `percept.data.views.Views`.
-            batch_size: views per forward pass.
+            batch_size: views per forward pass; the numbers do not depend on it.
         """
-        views = Views(pictures, view_side(self.encoder), self.config.most_views)
-        scorer = Scorer(Frozen(self.encoder, self.config.kind), self.head.to(self.encoder.device))
-        rows = outputs(scorer, lambda at: torch.from_numpy(views(at)), len(views), self.encoder.device,
-                       self.encoder.precision, batch_size)  # fmt: skip
-        return of_pictures(rows, views, self.config.loss) * self.unit + self.centre
+        encoder = self.encoder
+        views, tower = Views(pictures, view_side(encoder), self.config.most_views), Frozen(encoder, self.config.kind)
+        features = over_views(tower.stem, views, len(views), encoder.device, encoder.precision, batch_size)
+        with torch.no_grad():
+            out = self.head.to("cpu")(features)
+        mean = torch.from_numpy(views.mean(features.numpy())).float()
+        return of_pictures(out, views, self.config.loss) * self.unit + self.centre, mean
 
 
 def rate(
@@ -245,7 +251,8 @@ class _RateRun:
         """Spearman correlation with held-out scores, or minus the loss of held-out shares."""
         from scipy.stats import spearmanr
 
-        rows = outputs(scorer, self.held_inputs, len(self.held_views), self.place, self.precision, _CHUNK)
+        scorer.eval()
+        rows = over_views(scorer, self.held_inputs, len(self.held_views), self.place, self.precision, _CHUNK)
         found = of_pictures(rows, self.held_views, self.config.loss)
         if self.config.loss in OF_SHARES:
             logits = torch.from_numpy(found).clamp_min(1e-8).log().float()

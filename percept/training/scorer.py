@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -71,22 +72,23 @@ def view_side(encoder: Encoder) -> int:
     return height
 
 
-def outputs(scorer: Any, inputs: Any, count: int, device: torch.device, precision: str, chunk: int) -> Tensor:
-    """Raw outputs of a scorer for `count` views, without gradient, float32 on the CPU: [M] or [M, K].
+def over_views(
+    compute: Callable[[Tensor], Tensor], inputs: Any, count: int, device: torch.device, precision: str, chunk: int
+) -> Tensor:
+    """What is computed of `count` views, without gradient, float32 on the CPU: [M, ...].
 
     Args:
-        scorer: a `Scorer`.
-        inputs: `inputs(positions)` gives what its tower reads.
+        compute: a module in evaluation mode: what `inputs` gives, on the device, to rows.
+        inputs: `inputs(positions)`, such as `percept.training.triplet_batches.Inputs`.
         count: M.
         device, precision: where, and in which number format.
         chunk: views per forward pass.
     """
-    scorer.eval()
     rows = []
     with torch.no_grad(), autocast(device, precision):
         for start in range(0, count, chunk):
-            part = inputs(np.arange(start, min(start + chunk, count)))
-            rows.append(scorer(torch.as_tensor(part).to(device)).float().cpu())
+            part = torch.as_tensor(inputs(np.arange(start, min(start + chunk, count))))
+            rows.append(compute(part.to(device)).float().cpu())
     return torch.cat(rows)
 
 
