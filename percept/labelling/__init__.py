@@ -5,7 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_HOME = {"Labeller": "widget", "ScriptedRater": "session", "Session": "session", "label_folder": "folder"}
+_HOME = {
+    "Labeller": "widget",
+    "Questions": "plan",
+    "ScriptedRater": "session",
+    "Session": "session",
+    "label_folder": "folder",
+}
 
 
 def __getattr__(name: str) -> Any:

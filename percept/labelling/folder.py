@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,9 @@ import numpy as np
 
 from percept import runs
 from percept.data.images import FolderData, read_folder
-from percept.data.judgments import Judgments
+from percept.data.judgments import TASKS, Judgments
 from percept.data.triplets import Triplets
-from percept.labelling.plan import SessionError, enter_study
+from percept.labelling.plan import Questions, SessionError, enter_study
 
 if TYPE_CHECKING:
     from percept.labelling.widget import Labeller
@@ -24,6 +25,7 @@ def label_folder(
     data_dir: str | Path,
     rater: str = "",
     *,
+    task: str = "triplet",
     n: int = 200,
     study: str = "",
     seed: int = 0,
@@ -32,25 +34,28 @@ def label_folder(
     store: Judgments | str | Path | None = None,
     **panel: Any,
 ) -> Labeller:
-    """Judge triplets of one's own images: show what this returns as the last line of a cell.
+    """Judge one's own images: show what this returns as the last line of a cell.
 
-    The first call draws the triplets and stores them; every later call with the same folder and study, by the
+    The first call draws the questions and stores them; every later call with the same folder and study, by the
     same or another rater, goes on with those, also when images have been added since.
 
     Args:
         data_dir: folder of images as in `percept.data.images.read_folder`.
         rater: pseudonym; empty: the first page asks.
-        n: number of triplets.
-        study: its name; default: the folder's name.
-        seed: of the random triplets, and of order and sides.
-        within_class: draw both candidates from the reference's class, where there are classes.
+        task: "triplet" (which of two looks more like a third), "pair" (which of two is better), "rating" (five
+            categories, bad to excellent) or "slider" (0 to 100).
+        n: number of questions; pictures to rate are at most those of the folder, pairs as in `random_pairs`.
+        study: its name; default: the folder's name, and the task unless it is triplets.
+        seed: of the random questions, and of order and sides.
+        within_class: for triplets: draw both candidates from the reference's class, where there are classes.
         triplets: own ones of files in `data_dir` (for example chosen by `percept.labelling.sampling`).
         store: the judgments, or their file; default: `judgments.sqlite` beside the run folders.
         **panel: group, groups, language, consent, size, repeats, ... of `Labeller`.
 
     Raises:
         percept.data.images.ImageError: no folder, no images.
-        SessionError: too few images, or images of a known study are gone or have changed.
+        SessionError: too few images, images of a known study are gone or have changed, the study has another task, or
+            an option that the task does not have.
         percept.data.judgments.JudgmentError: the study is there with other triplets than those given.
 
     Example:
@@ -59,18 +64,79 @@ def label_folder(
     """
     from percept.labelling.widget import Labeller  # the panel needs ipywidgets, the triplets do not
 
+    kind = "two_alternative" if task == "triplet" else task
+    if task == "two_alternative" or kind not in TASKS:
+        raise SessionError(f"task must be triplet, pair, rating or slider, not {task!r}")
+    if task != "triplet" and (within_class or triplets is not None):
+        raise SessionError(f"within_class and triplets= belong to the task 'triplet', not to {task!r}")
     folder = Path(data_dir).resolve()
-    study = study or folder.name
+    study = study or (folder.name if task == "triplet" else f"{folder.name} {task}")
     if not isinstance(store, Judgments):
         store = Judgments(store or runs.home() / "judgments.sqlite")
-    sampling = "given"
-    if triplets is None and study in set(store.studies()["name"]):
-        triplets = stored_triplets(store, study, folder)
-    elif triplets is None:
-        triplets, sampling = random_triplets(read_folder(folder), n, seed, within_class=within_class), "random"
-        sampling += f" (seed {seed}, each image in turn as reference{', candidates of its class' * within_class})"
-    enter_study(store, study, triplets, folder, sampling)
-    return Labeller(store, study, triplets, rater, seed=seed, **panel)
+    known = store.studies().set_index("name")["task"]
+    if known.get(study, kind) != kind:
+        raise SessionError(f"study {study!r} has the task {known[study]!r}, not {kind!r}: give another study name")
+    asked: Triplets | Questions
+    if triplets is not None:
+        asked, sampling = triplets, "given"
+    elif study in known:
+        asked, sampling = stored_questions(store, study, folder), ""
+    else:
+        data = read_folder(folder)
+        if problems := len(data.problems):
+            log.warning("%s: %d images cannot be used; scan_folder(...).table() lists them", folder, problems)
+        asked, sampling = _drawn(data, task, n, seed, within_class)
+    enter_study(store, study, asked, folder, sampling)
+    return Labeller(store, study, asked, rater, seed=seed, **panel)
+
+
+def _drawn(data: FolderData, task: str, n: int, seed: int, within_class: bool) -> tuple[Triplets | Questions, str]:
+    """Random questions, and how they were drawn."""
+    if task == "triplet":
+        how = f"each image in turn as reference{', candidates of its class' * within_class}"
+        return random_triplets(data, n, seed, within_class=within_class), f"random (seed {seed}, {how})"
+    if task == "pair":
+        return random_pairs(data, n, seed), f"random (seed {seed}, every image in several pairs, all connected)"
+    return random_pictures(data, n, seed, task), f"random (seed {seed}, each image once)"
+
+
+def random_pictures(data: FolderData, n: int, seed: int = 0, task: str = "rating") -> Questions:
+    """Pictures to rate, each once: n of them, or all of a smaller folder.
+
+    Raises:
+        SessionError: n below 1.
+    """
+    if n < 1:
+        raise SessionError(f"{data.folder}: n must be at least 1 (n={n})")
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(data.paths))[:n])
+    paths = [data.paths[row] for row in chosen]
+    return Questions(paths, np.arange(len(paths))[:, None], task, _labels(data)[chosen])
+
+
+def random_pairs(data: FolderData, n: int, seed: int = 0) -> Questions:
+    """Pairs from which one scale can be made: every image is in several, and all are connected.
+
+    The images lie on a ring in random order. Each meets its neighbour, which connects all, and then the one that is
+    two, three, ... steps further, the steps in random order; so no pair comes twice.
+
+    Args:
+        data: images.
+        n: number of pairs, fewer if there are not so many. Of a large folder about n / 2 images are drawn, so that
+            each is in four pairs, give or take two.
+        seed: of the draw.
+
+    Raises:
+        SessionError: fewer than three images, or n below 3.
+    """
+    count = min(len(data.paths), max(-(-n // 2), min(n, 5)))
+    if count < 3:
+        raise SessionError(f"{data.folder}: pairs need 3 images and n at least 3 (n={n})")
+    rng = np.random.default_rng(seed)
+    ring = rng.permutation(len(data.paths))[:count]
+    steps = [1, *rng.permutation(np.arange(2, count // 2 + 1))]
+    # Half-way round the ring, both ends would name the same pair.
+    pairs = ((i, (i + step) % count) for step in steps for i in range(count // 2 if 2 * step == count else count))
+    return Questions(data.paths, ring[np.array([*islice(pairs, n)])], "pair")
 
 
 def random_triplets(data: FolderData, n: int, seed: int = 0, *, within_class: bool = False) -> Triplets:
@@ -88,14 +154,12 @@ def random_triplets(data: FolderData, n: int, seed: int = 0, *, within_class: bo
     Raises:
         SessionError: fewer than three images (with `within_class`: in every class), or n below 1.
     """
-    labels = np.asarray(data.table["label"].fillna("") if "label" in data.table else [""] * len(data.paths), dtype=str)
+    labels = _labels(data)
     pools = {name: np.flatnonzero((labels == name) | (not within_class)) for name in np.unique(labels)}
     usable = [row for row, name in enumerate(labels) if len(pools[name]) >= 3]
     if not usable or n < 1:
         where = "one class" if within_class else "the folder"
         raise SessionError(f"{data.folder}: a triplet needs 3 images in {where} and n at least 1 (n={n})")
-    if problems := len(data.problems):
-        log.warning("%s: %d images cannot be used; scan_folder(...).table() lists them", data.folder, problems)
     rng = np.random.default_rng(seed)
     rounds = [rng.permutation(usable) for _ in range(-(-n // len(usable)))]
     references = np.concatenate(rounds)[:n]
@@ -106,8 +170,13 @@ def random_triplets(data: FolderData, n: int, seed: int = 0, *, within_class: bo
     return Triplets(data.paths, np.array(items), np.full(n, 0.5), groups=labels[references])
 
 
-def stored_triplets(store: Judgments, study: str, folder: str | Path) -> Triplets:
-    """The triplets of a study whose images lie in `folder`.
+def _labels(data: FolderData) -> np.ndarray:
+    """Label of every image, "" without one."""
+    return np.asarray(data.table["label"].fillna("") if "label" in data.table else [""] * len(data.paths), dtype=str)
+
+
+def stored_questions(store: Judgments, study: str, folder: str | Path) -> Triplets | Questions:
+    """The questions of a study whose images lie in `folder`.
 
     Raises:
         SessionError: an image is gone or is not the one that the study began with.
@@ -118,8 +187,14 @@ def stored_triplets(store: Judgments, study: str, folder: str | Path) -> Triplet
             f"study {study!r} began with another {changed[0]!r}{more} than {folder} holds now: put the images back, "
             "or give the new ones another study name"
         )
-    table = store.items(study)
-    sides = table[["reference", "left", "right"]].to_numpy()
+    table, task = store.items(study), store.studies().set_index("name").at[study, "task"]
+    sides = table[list(TASKS[task].pictures)].to_numpy()
     names, rows = np.unique(sides.astype(str), return_inverse=True)
-    paths = [Path(folder) / name for name in names]
-    return Triplets(paths, rows.reshape(-1, 3), np.full(len(table), 0.5), groups=table["category"].to_numpy())
+    paths, rows, groups = (
+        [Path(folder) / name for name in names],
+        rows.reshape(sides.shape),
+        table["category"].to_numpy(),
+    )
+    if task != "two_alternative":
+        return Questions(paths, rows, task, groups)
+    return Triplets(paths, rows, np.full(len(table), 0.5), groups=groups)

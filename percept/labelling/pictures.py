@@ -16,9 +16,10 @@ from percept.data.opening import open_image
 
 if TYPE_CHECKING:
     from percept.data.triplets import Triplets
+    from percept.labelling.plan import Questions
 
 
-def shown_picture(triplets: Triplets, row: int, size: int) -> dict[str, Any]:
+def shown_picture(triplets: Triplets | Questions, row: int, size: int) -> dict[str, Any]:
     """One picture for a square of `size` screen pixels, its own shape kept.
 
     Smaller ones are enlarged by a whole factor without smoothing, larger ones reduced (Lanczos) to fit. The
@@ -45,7 +46,7 @@ def shown_picture(triplets: Triplets, row: int, size: int) -> dict[str, Any]:
 class Shelf:
     """Opens the files of the next trial while the rater looks at this one."""
 
-    def __init__(self, triplets: Triplets, size: int) -> None:
+    def __init__(self, triplets: Triplets | Questions, size: int) -> None:
         self.triplets, self.size = triplets, size
         self.ready: dict[int, dict[str, Any]] = {}
 

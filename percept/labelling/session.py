@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pandas as pd
 
-from percept.data.judgments import AnsweredError, Judgments
-from percept.labelling.plan import SessionError, Trial, enter_study, plan_trials, rater_name
+from percept.data.judgments import AnsweredError, JudgmentError, Judgments, answers_of, checked_answer
+from percept.labelling.plan import Questions, SessionError, Trial, enter_study, plan_trials, rater_name, task_of
 
 if TYPE_CHECKING:
     from percept.data.triplets import Triplets
-
-ACTIONS = ("left", "right", "skip", "undo")
 
 
 class Progress(NamedTuple):
@@ -40,7 +38,7 @@ class Session:
         self,
         store: Judgments,
         study: str,
-        triplets: Triplets,
+        triplets: Triplets | Questions,
         rater: str,
         group: str = "",
         *,
@@ -57,8 +55,8 @@ class Session:
 
         Args:
             store: where the answers go.
-            study: name of the study; it keeps the triplets it began with.
-            triplets: what to ask.
+            study: name of the study; it keeps the questions it began with.
+            triplets: what to ask: triplets, or `Questions` about pairs or single pictures.
             rater: pseudonym.
             group: whose eyes, for example "inspector".
             seed, repeats, distance, swap_repeats: as in `plan_trials`; keep them to resume.
@@ -69,11 +67,13 @@ class Session:
 
         Raises:
             SessionError: no pseudonym, or stored answers follow another plan (other seed or repeats).
-            percept.data.judgments.JudgmentError: the study has other triplets, the rater another group or no consent.
+            percept.data.judgments.JudgmentError: the study has other questions or another task, the rater another
+                group or no consent.
         """
         if not rater.strip():
             raise SessionError("a session needs the rater's pseudonym")
         self.store, self.study, self.triplets, self.rater = store, study, triplets, rater_name(rater)
+        self.task = task_of(triplets)
         self.min_seconds, self.clock = min_seconds, clock
         self.trials = plan_trials(
             triplets.items, (seed, study, self.rater), repeats=repeats, distance=distance, swap_repeats=swap_repeats
@@ -96,20 +96,24 @@ class Session:
         """The current trial has just appeared: response time counts from here."""
         self._since = self.clock()
 
-    def press(self, action: str, token: int | None = None, seconds: float | None = None) -> str:
+    def press(self, action: str | float, token: int | None = None, seconds: float | None = None) -> str:
         """What every key, button and script calls.
 
         Args:
-            action: "left" or "right" as shown, "skip" (can't tell) or "undo".
+            action: "left" or "right" as shown, or a rating: 1 to 5, with a slider any number from 0 to 100; "skip"
+                (can't tell) or "undo".
             token: `self.token` of the display that was answered; a press on an older one is ignored.
             seconds: response time measured where the pictures are; default: since `shown`.
 
         Returns:
             "stored", "undone", "nothing" (to undo, or to answer), "stale" (older display), "early" (within
             `min_seconds`) or "elsewhere" (another window of this rater has changed what is to be asked).
+
+        Raises:
+            SessionError: no answer of this task.
         """
-        if action not in ACTIONS:
-            raise SessionError(f"{action!r} is no answer; use one of {', '.join(ACTIONS)}")
+        if action != "undo":
+            action = self._answer(action)
         if token is not None and token != self.token:
             self.ignored += 1
             return "stale"
@@ -127,9 +131,9 @@ class Session:
         self._next()
         return outcome
 
-    def answer(self, side: str, seconds: float | None = None) -> str:
-        """Choose the picture shown "left" or "right"; returns what `press` returns."""
-        return self.press(side, seconds=seconds)
+    def answer(self, answer: str | float, seconds: float | None = None) -> str:
+        """Choose the picture shown "left" or "right", or give a rating; returns what `press` returns."""
+        return self.press(answer, seconds=seconds)
 
     def skip(self, seconds: float | None = None) -> str:
         """Can't tell."""
@@ -145,8 +149,14 @@ class Session:
         remaining = statistics.median(self._seconds) * (total - done) if done >= 3 else None
         return Progress(done, total, self.ignored, remaining)
 
-    def _store(self, trial: Trial, side: str, seconds: float) -> str:
-        canonical = {"left": "right", "right": "left"}.get(side, side) if trial.swapped else side
+    def _answer(self, action: str | float) -> str | float:
+        try:
+            return checked_answer(self.task, action)
+        except JudgmentError as error:
+            raise SessionError(f"{action!r} is no answer; use {answers_of(self.task)}, or undo") from error
+
+    def _store(self, trial: Trial, answer: str | float, seconds: float) -> str:
+        canonical = {"left": "right", "right": "left"}.get(str(answer), answer) if trial.swapped else answer
         try:
             self.store.record(
                 self.study, self.rater, str(trial.triplet), trial.position, canonical,
@@ -193,7 +203,9 @@ class Desk(Protocol):
     """Where answers are given: a `Session`, or the widget around one."""
 
     def current(self) -> Trial | None: ...  # noqa: D102 - as in Session
-    def press(self, action: str, token: int | None = None, seconds: float | None = None) -> str: ...  # noqa: D102
+    def press(  # noqa: D102
+        self, action: str | float, token: int | None = None, seconds: float | None = None
+    ) -> str: ...
 
 
 @dataclass
@@ -201,11 +213,11 @@ class ScriptedRater:
     """A rater without hands, for notebooks and CI: answers through the same callback as keys and buttons.
 
     Attributes:
-        choose: given the trial as shown, returns "left", "right", "skip" or "undo".
+        choose: given the trial as shown, returns "left", "right" or a rating, "skip" or "undo".
         seconds: response time that is recorded, constant or by trial.
     """
 
-    choose: Callable[[Trial], str]
+    choose: Callable[[Trial], str | float]
     seconds: float | Callable[[Trial], float] = 1.0
 
     def run(self, desk: Desk, limit: int | None = None) -> int:
@@ -213,7 +225,11 @@ class ScriptedRater:
         presses = 0
         while (trial := desk.current()) is not None and (limit is None or presses < limit):
             seconds = self.seconds(trial) if callable(self.seconds) else self.seconds
-            if desk.press(self.choose(trial), seconds=seconds) == "early":
+            answer = self.choose(trial)
+            outcome = desk.press(answer, seconds=seconds)
+            if outcome == "early":
                 raise SessionError(f"a scripted answer after {seconds} s counts as a double press; take longer")
+            if outcome in ("failed", "nothing"):  # it would be asked for ever
+                raise SessionError(f"the scripted answer {answer!r} at position {trial.position} was not accepted")
             presses += 1
         return presses

@@ -1,6 +1,20 @@
-"""What the widget says, in English and Japanese."""
+"""What the widget says, in English and Japanese: `TEXTS` about triplets, `words` about every task."""
 
 LANGUAGES = {"en": "English", "ja": "日本語"}
+
+# The end of every consent text.
+_RULES = {
+    "en": "There is no right or wrong: we want to know how it looks to you. If you can't tell, say so. "
+    "Some questions come twice. You can take a break or stop at any time and go on later.\n"
+    "We store your pseudonym, group and language, this text, and your answers with their time and how long they "
+    "took. Nothing else about you is recorded. The answers are used to tune and to evaluate image models. You can "
+    "have your answers handed to you or deleted at any time.",
+    "ja": "正解・不正解はありません。見たままの印象でお答えください。判断できないときは「判断できない」を選べます。"
+    "同じ設問が2回表示されることがあります。いつでも休憩・中断でき、あとで続きから再開できます。\n"
+    "記録する内容は、仮名、グループ、表示言語、この説明文、回答とその日時、回答にかかった時間です。"
+    "これ以外の個人に関する情報は記録しません。回答は、画像認識モデルの調整と評価に使用します。"
+    "ご自身の回答の開示や削除は、いつでもお申し出いただけます。",
+}
 
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
@@ -12,6 +26,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "choose_right": "Right (J) →",
         "skip": "Can't tell (Space)",
         "undo": "Undo (U)",
+        # The five words of ITU-T P.800 and ITU-R BT.500.
+        "1": "Bad",
+        "2": "Poor",
+        "3": "Fair",
+        "4": "Good",
+        "5": "Excellent",
+        "confirm": "Confirm (Enter)",
         "progress": "{done} of {total} answered",
         "minutes": "about {minutes} min left",
         "soon": "less than a minute left",
@@ -21,11 +42,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "language": "Language",
         "consent_title": "Before you begin",
         "consent": "You will see one picture above and two below, and choose the one below that looks more like the "
-        "picture above. There is no right or wrong: we want to know how it looks to you. If you can't tell, say so. "
-        "Some questions come twice. You can take a break or stop at any time and go on later.\n"
-        "We store your pseudonym, group and language, this text, and your answers with their time and how long they "
-        "took. Nothing else about you is recorded. The answers are used to tune and to evaluate image models. You can "
-        "have your answers handed to you or deleted at any time.",
+        "picture above. " + _RULES["en"],
         "agree": "I have read this and take part of my own free will.",
         "pseudonym": "Pseudonym",
         "pseudonym_hint": "not your real name",
@@ -54,6 +71,12 @@ TEXTS: dict[str, dict[str, str]] = {
         "choose_right": "右（J）→",
         "skip": "判断できない（Space）",
         "undo": "1つ戻る（U）",
+        "1": "非常に悪い",
+        "2": "悪い",
+        "3": "普通",
+        "4": "良い",
+        "5": "非常に良い",
+        "confirm": "確定（Enter）",
         "progress": "{total}問中 {done}問回答済み",
         "minutes": "残り約{minutes}分",
         "soon": "残り1分未満",
@@ -63,11 +86,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "language": "言語",
         "consent_title": "はじめにお読みください",
         "consent": "上に1枚、下に2枚の画像が表示されます。下の2枚のうち、上の画像により似ていると感じるほうを"
-        "選んでください。正解・不正解はありません。見たままの印象でお答えください。判断できないときは「判断できない」を選べます。"
-        "同じ設問が2回表示されることがあります。いつでも休憩・中断でき、あとで続きから再開できます。\n"
-        "記録する内容は、仮名、グループ、表示言語、この説明文、回答とその日時、回答にかかった時間です。"
-        "これ以外の個人に関する情報は記録しません。回答は、画像認識モデルの調整と評価に使用します。"
-        "ご自身の回答の開示や削除は、いつでもお申し出いただけます。",
+        "選んでください。" + _RULES["ja"],
         "agree": "上記の内容を確認し、自らの意思で参加することに同意します。",
         "pseudonym": "仮名",
         "pseudonym_hint": "本名は使わないでください",
@@ -88,6 +107,62 @@ TEXTS: dict[str, dict[str, str]] = {
         "unreadable": "画像を表示できません（{reason}）。「判断できない」を選んでください。",
     },
 }  # fmt: skip
+
+# What other tasks than triplets say differently.
+_EN_RATING = {"question": "How good is this picture?", "reference": "Picture to rate"}
+_JA_RATING = {"question": "この画像はどのくらい良いですか。", "reference": "評価する画像"}
+BY_TASK: dict[str, dict[str, dict[str, str]]] = {
+    "pair": {
+        "en": {
+            "question": "Which of the two pictures is better?",
+            "left": "Left picture",
+            "right": "Right picture",
+            "consent": "You will see two pictures side by side, and choose the better one. " + _RULES["en"],
+        },
+        "ja": {
+            "question": "2枚の画像のうち、より良いのはどちらですか。",
+            "left": "左の画像",
+            "right": "右の画像",
+            "consent": "2枚の画像が並んで表示されます。より良いと感じるほうを選んでください。" + _RULES["ja"],
+        },
+    },
+    "rating": {
+        "en": _EN_RATING | {
+            "keys_on": "Keys are on: 1 to 5 = the five answers, Space or S = can't tell, U or Backspace = undo",
+            "consent": "You will see single pictures, and say in five steps, from bad to excellent, how good it is. "
+            + _RULES["en"],
+        },
+        "ja": _JA_RATING | {
+            "keys_on": "キー操作：1～5 で評価、Space・S で「判断できない」、U・Backspace で1つ戻る",
+            "consent": "画像が1枚ずつ表示されます。どのくらい良いと感じるかを、「非常に悪い」から「非常に良い」までの"
+            "5段階で評価してください。" + _RULES["ja"],
+        },
+    },
+    "slider": {
+        "en": _EN_RATING | {
+            "keys_on": "Keys are on: ← → move the slider by 1, Page Up and Page Down by 10, Enter = confirm, "
+            "Space or S = can't tell, U or Backspace = undo",
+            "consent": "You will see single pictures, and say how good each is: move the slider to any place from bad "
+            "to excellent, then confirm it. " + _RULES["en"],
+        },
+        "ja": _JA_RATING | {
+            "keys_on": "キー操作：←・→ で1ずつ、PageUp・PageDown で10ずつ動かし、Enter で確定、"
+            "Space・S で「判断できない」、U・Backspace で1つ戻る",
+            "consent": "画像が1枚ずつ表示されます。どのくらい良いと感じるかを、「非常に悪い」から「非常に良い」までの"
+            "スライダーで示し、確定してください。" + _RULES["ja"],
+        },
+    },
+}  # fmt: skip
+
+
+def words(language: str, task: str = "two_alternative") -> dict[str, str]:
+    """All texts of one language, as a task says them.
+
+    Example:
+        >>> words("en", "pair")["question"], words("ja", "rating")["5"]
+        ('Which of the two pictures is better?', '非常に良い')
+    """
+    return TEXTS[language] | BY_TASK.get(task, {}).get(language, {})
 
 
 def text(key: str, language: str, **values: object) -> str:

@@ -1,4 +1,4 @@
-"""The labelling widget: shows a `Session` and hands presses to it; every answer is stored before the next triplet."""
+"""The labelling widget: shows a `Session` and hands presses to it; every answer is stored before the next question."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ import traitlets
 
 from percept.data.judgments import Judgments
 from percept.labelling.pictures import Shelf
-from percept.labelling.plan import SessionError, Trial, rater_name
-from percept.labelling.session import ACTIONS, Session
-from percept.labelling.texts import LANGUAGES, TEXTS, remaining, text
+from percept.labelling.plan import Questions, SessionError, Trial, rater_name, task_of
+from percept.labelling.session import Session
+from percept.labelling.texts import LANGUAGES, remaining, words
 
 if TYPE_CHECKING:
     from percept.data.triplets import Triplets
 
-_STAGE_WORDS = ("question", "reference", "left", "right", "keys_on", "keys_off", "stalled")
+# Answers with large buttons (all other tasks: left, skip, right); default edge of a picture in CSS pixels.
+_ANSWERS: dict[str, tuple[str, ...]] = {"rating": ("1", "2", "3", "4", "5"), "slider": ()}
+_SIZES = {"two_alternative": 224, "pair": 300, "rating": 400, "slider": 400}
 
 
 class Stage(anywidget.AnyWidget):
-    """Three pictures and the keys; sends {action, token, seconds} and is locked until the next trial is shown."""
+    """Pictures, slider and keys; sends {action, token, seconds} and is locked until the next trial is shown."""
 
     _esm = Path(__file__).with_name("front.js")
     _css = Path(__file__).with_name("front.css")
+    task = traitlets.Unicode().tag(sync=True)
     trial = traitlets.Dict().tag(sync=True)
     words = traitlets.Dict().tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
 
 
 class Labeller(ipywidgets.VBox):
-    """Which of two pictures looks more like a third? Consent, questions and a last page, in English or Japanese.
+    """Which of two pictures looks more like a third; which of two is better; how good is one? In English or Japanese.
 
-    Works in JupyterLab, Jupyter Notebook and VS Code without a network. Show it as the last line of a cell; to
-    go on after a restart, run the cell again.
+    A consent page, the questions, a last page. Works in JupyterLab, Jupyter Notebook and VS Code without a network.
+    Show it as the last line of a cell; to go on after a restart, run the cell again.
 
     Example:
         >>> from percept.data.judgments import Judgments
@@ -49,14 +52,14 @@ class Labeller(ipywidgets.VBox):
         self,
         store: Judgments,
         study: str,
-        triplets: Triplets,
+        triplets: Triplets | Questions,
         rater: str = "",
         *,
         group: str = "",
         groups: Sequence[str] = (),
         language: str = "en",
         consent: Mapping[str, str] | None = None,
-        size: int = 224,
+        size: int | None = None,
         **plan: Any,
     ) -> None:
         """Build the panel.
@@ -67,31 +70,33 @@ class Labeller(ipywidgets.VBox):
             group: of the rater; the first page asks for it, as for the pseudonym.
             groups: the groups to choose from; empty: a free text field.
             language: "en" or "ja"; the rater can change it.
-            consent: own consent texts by language, instead of `TEXTS[language]["consent"]`.
-            size: edge of a picture's place on the screen, in CSS pixels.
+            consent: own consent texts by language, instead of `words(language, task)["consent"]`.
+            size: edge of a picture's place on the screen, in CSS pixels; larger ones are reduced to it, which hides
+                fine defects. Default: 224 for triplets, 300 for pairs, 400 for a single picture.
             **plan: seed, repeats, distance, swap_repeats, min_seconds, clock of `Session`.
         """
         if language not in LANGUAGES:
             raise SessionError(f"language {language!r} is not there; use one of {', '.join(LANGUAGES)}")
+        self.task, self.consent = task_of(triplets), dict(consent or {})
+        size = _SIZES[self.task] if size is None else size
         if size < 32:
             raise SessionError(f"size={size} is too small to see anything; use at least 32 pixels")
         self.store, self.study, self.triplets, self.size, self.plan = store, study, triplets, size, plan
-        self.consent = dict(consent or {})
         self.session: Session | None = None
         self.shelf, self._trouble = Shelf(triplets, size), ""
         self._build(rater, group, groups, language)
         super().__init__([self.language, self.welcome, self.trial, self.final])
         self.add_class("percept-panel")
-        self.layout.max_width = f"{max(2 * size + 80, 640)}px"
+        self.layout.max_width = f"{max((2 if 'left' in self.buttons else 1) * size + 80, 640)}px"
         self._translate()
         if rater and rater_name(rater) in set(store.raters()["rater"]):
             self._start()
 
     # --- what the rater does
 
-    def press(self, action: str, token: int | None = None, seconds: float | None = None) -> str:
+    def press(self, action: str | float, token: int | None = None, seconds: float | None = None) -> str:
         """Keys, buttons and scripts all end here; returns what `Session.press` returns, or "failed"."""
-        if self.session is None or (action in ("left", "right") and None in self.stage.trial.get("pictures", ())):
+        if self.session is None or (action not in ("skip", "undo") and None in self.stage.trial.get("pictures", ())):
             return "nothing"
         try:
             outcome = self.session.press(action, token, seconds)
@@ -129,7 +134,7 @@ class Labeller(ipywidgets.VBox):
         self._show()
 
     def _heard(self, _: Any, content: dict[str, Any], __: Any) -> None:
-        if content.get("action") in ACTIONS:
+        if "action" in content:
             self.press(content["action"], content.get("token"), content.get("seconds"))
 
     # --- what the rater sees
@@ -137,8 +142,7 @@ class Labeller(ipywidgets.VBox):
     def _build(self, rater: str, group: str, groups: Sequence[str], language: str) -> None:
         button, hidden = ipywidgets.Button, ipywidgets.Layout(display="none")
         wide, full = ipywidgets.Layout(width="auto", flex="1 1 0"), ipywidgets.Layout(width="min(420px, 96%)")
-        options = [(name, code) for code, name in LANGUAGES.items()]
-        self.language = ipywidgets.ToggleButtons(options=options, value=language)
+        self.language = ipywidgets.ToggleButtons(options=[(n, code) for code, n in LANGUAGES.items()], value=language)
         self.language.style.button_width = "auto"
         self.intro, self.note, self.thanks = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         self.rater = ipywidgets.Text(rater, layout=full)
@@ -149,17 +153,19 @@ class Labeller(ipywidgets.VBox):
             self.group = ipywidgets.Text(group, layout=full)
         self.agree = ipywidgets.Checkbox(indent=False, layout=ipywidgets.Layout(width="auto"))
         self.start = button(disabled=True, button_style="primary", layout=ipywidgets.Layout(width="160px"))
-        self.buttons = {action: button(layout=wide) for action in ("left", "skip", "right")}
-        self.buttons["undo"] = button(layout=ipywidgets.Layout(width="auto"))
+        self.buttons = {action: button(layout=wide) for action in _ANSWERS.get(self.task, ("left", "skip", "right"))}
+        answers = [*self.buttons.values()]
+        others = [action for action in ("undo", "skip") if action not in self.buttons]
+        self.buttons |= {action: button(layout=ipywidgets.Layout(width="auto")) for action in others}
         self.back = button(layout=ipywidgets.Layout(width="auto", align_self="flex-start"))
         self.bar = ipywidgets.IntProgress(layout=ipywidgets.Layout(width="auto", flex="1 1 0", margin="0 12px"))
         self.state = ipywidgets.Label()
-        self.stage = Stage()
+        self.stage = Stage(task=self.task)
         row = ipywidgets.Layout(
             width=f"min({max(2 * self.size + 24, 560)}px, 100%)", margin="4px auto", align_items="center"
         )
-        choice = ipywidgets.HBox([self.buttons[action] for action in ("left", "skip", "right")], layout=row)
-        foot = ipywidgets.HBox([self.buttons["undo"], self.bar, self.state], layout=row)
+        choice = ipywidgets.HBox(answers, layout=row)
+        foot = ipywidgets.HBox([*(self.buttons[action] for action in others), self.bar, self.state], layout=row)
         fields = [self.intro, self.rater, self.group, self.note, self.agree, self.start]
         self.welcome = ipywidgets.VBox(fields)
         self.trial = ipywidgets.VBox([self.stage, choice, foot], layout=hidden)
@@ -185,27 +191,26 @@ class Labeller(ipywidgets.VBox):
         self.note.value = f"<p>{html.escape(self._say('known', rater=name))}</p>" if known else ""
 
     def _say(self, key: str, **values: object) -> str:
-        return text(key, self.language.value, **values)
+        return words(self.language.value, self.task)[key].format(**values)
 
     def _consent_text(self) -> str:
         return self.consent.get(self.language.value) or self._say("consent")
 
     def _translate(self) -> None:
-        words = TEXTS[self.language.value]
+        said = words(self.language.value, self.task)
         paragraphs = "".join(f"<p>{html.escape(part)}</p>" for part in self._consent_text().split("\n"))
-        self.intro.value = f'<div class="percept-text"><h3>{words["consent_title"]}</h3>{paragraphs}</div>'
-        self.language.tooltips = [words["language"]] * len(LANGUAGES)
-        self.rater.description, self.rater.placeholder = words["pseudonym"], words["pseudonym_hint"]
-        self.group.description = words["group"]
+        self.intro.value = f'<div class="percept-text"><h3>{said["consent_title"]}</h3>{paragraphs}</div>'
+        self.language.tooltips = [said["language"]] * len(LANGUAGES)
+        self.rater.description, self.rater.placeholder = said["pseudonym"], said["pseudonym_hint"]
+        self.group.description = said["group"]
         if isinstance(self.group, ipywidgets.Text):
-            self.group.placeholder = words["group_hint"]
-        self.agree.description, self.start.description = words["agree"], words["begin"]
+            self.group.placeholder = said["group_hint"]
+        self.agree.description, self.start.description = said["agree"], said["begin"]
         for action, button in self.buttons.items():
-            button.description = words[f"choose_{action}" if action in ("left", "right") else action]
-        self.back.description = words["back"]
-        self.stage.words = {
-            key: words[key] for key in ("question", "reference", "left", "right", "keys_on", "keys_off", "stalled")
-        }
+            word = said[f"choose_{action}" if action in ("left", "right") else action]
+            button.description = f"{action} {word}" if action.isdigit() else word
+        self.back.description = said["back"]
+        self.stage.words = said
         self._check()
         self._show()
 
@@ -237,7 +242,7 @@ class Labeller(ipywidgets.VBox):
         try:
             pictures, self._trouble = [*self.shelf.take(trial.rows)], ""
         except (ValueError, OSError) as error:
-            pictures, self._trouble = [None] * 3, self._say("unreadable", reason=error)
+            pictures, self._trouble = [None] * len(trial.rows), self._say("unreadable", reason=error)
         self.stage.message = self._trouble or message
         self.stage.trial = {"token": self.session.token, "size": self.size, "spoken": state, "pictures": pictures}
         self.session.shown()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
+from percept.data.judgments.rows import TASKS, answers_of
 from percept.data.judgments.store import Judgments
 
 NOT_STATED = "not stated"
@@ -34,19 +35,21 @@ def data_card(
     answers = store.answers(study, rater, include_undone=True)
     chosen = [study] if study else list(answers["study"].unique())
     studies = store.studies().set_index("name").loc[chosen]
+    nouns = {TASKS[task].noun for task in studies["task"]}
+    noun = nouns.pop() if len(nouns) == 1 else "question" if nouns else "triplet"
     imported = sum(int(store.items(name)[["votes_left", "votes_right"]].to_numpy().sum()) for name in chosen)
     people = store.raters()
     people = people[people["rater"].isin(answers["rater"])]
     counted = answers[answers["undone"].isna()]
     sections = {
         "Who": _who(people, imported),
-        "How many": _how_many(answers, counted, sum(len(store.items(name)) for name in chosen), written or {}),
-        "How the triplets were chosen": [
+        "How many": _how_many(answers, counted, noun, sum(len(store.items(name)) for name in chosen), written or {}),
+        f"How the {noun}s were chosen": [
             f"{name}: {row['sampling'] or NOT_STATED}" for name, row in studies.iterrows()
         ],
         "Notes": [f"{name}: {row['note']}" for name, row in studies.iterrows() if row["note"]] or ["none"],
         "Consent text that was shown": _consents(people),
-        "Agreement": _agreement(counted),
+        "Agreement": _agreement(counted, studies["task"], noun),
         "Licence": [f"of the answers: {licence}", "of the pictures: not covered by this card"],
         "Limits": _limits(people, counted, imported),
     }
@@ -65,17 +68,19 @@ def _who(people: pd.DataFrame, imported: int) -> list[str]:
     return [*lines, f"votes imported without raters: {imported}"] if imported else lines
 
 
-def _how_many(answers: pd.DataFrame, counted: pd.DataFrame, triplets: int, written: Mapping[str, int]) -> list[str]:
+def _how_many(
+    answers: pd.DataFrame, counted: pd.DataFrame, noun: str, items: int, written: Mapping[str, int]
+) -> list[str]:
     asked = counted[counted["kind"] == "ask"]
     each = asked.groupby(["study", "triplet"]).size()
     lines = [
-        f"triplets: {triplets}, answered: {len(each)}",
+        f"{noun}s: {items}, answered: {len(each)}",
         f'first answers: {len(asked)}, of these "can\'t tell": {(asked["answer"] == "skip").sum()}',
         f"repeats as attention checks: {(counted['kind'] == 'repeat').sum()}",
         f"taken back: {len(answers) - len(counted)}",
     ]
     if len(asked):
-        lines.append(f"raters per answered triplet: {each.min()} to {each.max()}, median {each.median():g}")
+        lines.append(f"raters per answered {noun}: {each.min()} to {each.max()}, median {each.median():g}")
         timed, dated = asked["seconds"].dropna(), asked["time"].dropna()
         lines.append(f"response time: {f'median {timed.median():.1f} s' if len(timed) else 'not recorded'}")
         dates = f"{dated.min():%Y-%m-%d} to {dated.max():%Y-%m-%d}" if len(dated) else "not recorded"
@@ -88,8 +93,30 @@ def _consents(people: pd.DataFrame) -> list[str]:
     return [f"({language}) {text or NOT_STATED}" for language, text in texts] or [NOT_STATED]
 
 
-def _agreement(counted: pd.DataFrame) -> list[str]:
-    told = counted[counted["answer"] != "skip"]
+def _agreement(counted: pd.DataFrame, tasks: pd.Series, noun: str) -> list[str]:
+    scales = {str(name): answers_of(task) for name, task in tasks.items() if TASKS[task].noun == "picture"}
+    lines = [_spread(counted[counted["study"] == name], name, scale) for name, scale in scales.items()]
+    return lines if lines and len(lines) == len(tasks) else [*_choices(counted, noun), *lines]
+
+
+def _spread(counted: pd.DataFrame, name: str, scale: str) -> str:
+    """How far ratings of one picture are apart, between raters and within one."""
+    told = counted.assign(score=pd.to_numeric(counted["answer"], errors="coerce")).dropna(subset="score")
+    asked, again = (told[told["kind"] == kind] for kind in ("ask", "repeat"))
+    score = asked.groupby("triplet")["score"]
+    squares, free = ((asked["score"] - score.transform("mean")) ** 2).sum(), (score.count() - 1).sum()
+    both = asked.merge(again, on=["rater", "triplet"])
+    apart = (both["score_x"] - both["score_y"]).abs()
+    between = f"{(squares / free) ** 0.5:.2g}" if free else "unknown"
+    within = f"{apart.mean():.2g} ({len(apart)})" if len(apart) else "unknown"
+    return (
+        f"{name}: {scale}; standard deviation between raters of one picture: {between}; "
+        f"mean difference of a repeat from the first rating: {within}"
+    )
+
+
+def _choices(counted: pd.DataFrame, noun: str) -> list[str]:
+    told = counted[counted["answer"].isin(["left", "right"])]
     asked, again = (told[told["kind"] == kind] for kind in ("ask", "repeat"))
     votes = asked.groupby(["study", "triplet"])["answer"].agg(["size", lambda column: (column == "right").sum()])
     n, right = votes.to_numpy().T if len(votes) else ((), ())
@@ -99,7 +126,7 @@ def _agreement(counted: pd.DataFrame) -> list[str]:
     same = int((both["answer_x"] == both["answer_y"]).sum())
     shown_left = int(((told["answer"] == "left") != told["swapped"]).sum())
     return [
-        f"pairs of raters who agree on a triplet: {_share(agreeing, pairs)}",
+        f"pairs of raters who agree on a {noun}: {_share(agreeing, pairs)}",
         f"repeats answered as before: {_share(same, len(both))}",
         f"answers for the picture shown on the left: {_share(shown_left, len(told))}",
     ]

@@ -20,7 +20,7 @@ from percept.data.judgments import cells, rows, stimuli
 from percept.data.judgments.card import NOT_STATED, data_card
 from percept.data.judgments.file import JudgmentError
 from percept.data.judgments.store import Judgments
-from percept.data.judgments.votes import tally
+from percept.data.judgments.votes import require_task, tally
 from percept.data.opening import open_image
 from percept.storage import write_atomic
 
@@ -59,8 +59,9 @@ def export_nights(
         Counts: triplets, votes, and triplets not unanimous; left out: skips, and triplets without votes.
 
     Raises:
-        JudgmentError: unknown study, no answers, bad shares, or copying without pictures.
+        JudgmentError: unknown study, no triplets, no answers, bad shares, or copying without pictures.
     """
+    require_task(store, study, "two_alternative")
     folder, table = Path(folder), tally(store, study)
     shares = _shares(split)
     kept = table[table["right_share"].notna()]

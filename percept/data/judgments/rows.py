@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sqlite3
 import unicodedata
@@ -10,8 +11,23 @@ from typing import Any, NamedTuple
 
 from percept.data.judgments.file import JudgmentError
 
-# What may be answered in each kind of task; a further task needs a line here, the tables hold it already.
-ANSWERS = {"two_alternative": ("left", "right", "skip")}
+
+class Task(NamedTuple):
+    """A kind of question: what one is called, its pictures (columns of the items, others are empty), its answers."""
+
+    noun: str
+    pictures: tuple[str, ...]
+    choices: tuple[str | int, ...]
+    scale: tuple[float, float] | None = None  # any number from the first to the second is an answer too
+
+
+# A further kind of task needs a line here; the tables hold it already.
+TASKS = {
+    "two_alternative": Task("triplet", ("reference", "left", "right"), ("left", "right", "skip")),
+    "pair": Task("pair", ("left", "right"), ("left", "right", "skip")),
+    "rating": Task("picture", ("reference",), (1, 2, 3, 4, 5, "skip")),
+    "slider": Task("picture", ("reference",), ("skip",), (0.0, 100.0)),
+}
 KINDS = ("ask", "repeat")
 ONE_RATER = "study = ? AND rater = ? AND undone IS NULL"
 
@@ -23,7 +39,7 @@ class Answer(NamedTuple):
     rater: str
     item: str
     position: int
-    answer: str
+    answer: str | float
     swapped: bool
     seconds: float | None
     kind: str
@@ -32,7 +48,7 @@ class Answer(NamedTuple):
 
 
 class AnsweredError(JudgmentError):
-    """The position, or the triplet, already has another answer of this rater."""
+    """The position, or the question, already has another answer of this rater."""
 
 
 def now() -> str:
@@ -46,6 +62,30 @@ def checked_name(name: str, what: str) -> str:
     if not name or len(name) > 100 or not name.isprintable():
         raise JudgmentError(f"{what} must be a name of 1 to 100 printable characters, not {name[:120]!r}")
     return name
+
+
+def checked_answer(task: str, answer: Any) -> str | float:
+    """An answer as the store keeps it: left, right or skip as text, ratings as numbers (also if given as text).
+
+    >>> checked_answer("rating", "4.0"), checked_answer("slider", 62.5), checked_answer("pair", "left")
+    (4, 62.5, 'left')
+    """
+    _, _, choices, scale = TASKS[task]
+    if (text := str(answer)) in choices:
+        return text
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if number in choices:
+            return int(number)
+        if scale and scale[0] <= number <= scale[1]:
+            return number
+    raise JudgmentError(f"answer must be {answers_of(task)}, not {answer!r}")
+
+
+def answers_of(task: str) -> str:
+    """What may be answered, in words."""
+    _, _, choices, scale = TASKS[task]
+    return f"a number from {scale[0]:g} to {scale[1]:g}, or skip" if scale else f"one of {', '.join(map(str, choices))}"
 
 
 def insert_rater(
@@ -71,7 +111,7 @@ def insert_answer(connection: sqlite3.Connection, values: Answer) -> tuple[int, 
 
     Args:
         connection: Inside a transaction that holds the write lock.
-        values: The answer; the study, its triplet and the rater must exist.
+        values: The answer; the study, its question and the rater must exist.
 
     Returns:
         Number of the answer, and whether it is new.
@@ -80,11 +120,13 @@ def insert_answer(connection: sqlite3.Connection, values: Answer) -> tuple[int, 
         AnsweredError: the place is taken by another answer.
         JudgmentError: the answer is none, or something is unknown.
     """
-    _check_answer(values)
+    _check_place(values)
     require(connection, "rater", values.rater)
-    require(connection, "study", values.study)
+    task = task_of(connection, values.study)
+    values = values._replace(answer=checked_answer(task, values.answer))
+    noun = TASKS[task].noun
     if not connection.execute("SELECT 1 FROM items WHERE study = ? AND id = ?", (values.study, values.item)).fetchone():
-        raise JudgmentError(f"study {values.study!r} has no triplet {values.item!r}")
+        raise JudgmentError(f"study {values.study!r} has no {noun} {values.item!r}")
     same = "study = ? AND rater = ? AND position = ? AND undone IS ?"
     place = (values.study, values.rater, values.position, values.undone)
     found = connection.execute(f"SELECT id, item, answer, swapped, kind FROM answers WHERE {same}", place).fetchone()
@@ -99,7 +141,7 @@ def insert_answer(connection: sqlite3.Connection, values: Answer) -> tuple[int, 
         query = f"SELECT position FROM answers WHERE {ONE_RATER} AND item = ? AND kind = 'ask'"
         earlier = connection.execute(query, (values.study, values.rater, values.item)).fetchone()
         if earlier:
-            raise AnsweredError(f"{who}: triplet {values.item!r} was asked at position {earlier[0]}; this is a repeat")
+            raise AnsweredError(f"{who}: {noun} {values.item!r} was asked at position {earlier[0]}; this is a repeat")
     columns = ", ".join(Answer._fields)
     marks = ", ".join("?" * len(values))
     done = connection.execute(f"INSERT INTO answers ({columns}) VALUES ({marks})", values)
@@ -116,9 +158,13 @@ def require(connection: sqlite3.Connection, what: str, name: str) -> None:
     raise JudgmentError(f"no {what} {name!r} (there are: {', '.join(known) or 'none'}); call {advice} first")
 
 
-def _check_answer(values: Answer) -> None:
-    if values.answer not in ANSWERS["two_alternative"]:
-        raise JudgmentError(f"answer must be one of {', '.join(ANSWERS['two_alternative'])}, not {values.answer!r}")
+def task_of(connection: sqlite3.Connection, study: str) -> str:
+    """The kind of task of a study."""
+    require(connection, "study", study)
+    return str(connection.execute("SELECT task FROM studies WHERE name = ?", (study,)).fetchone()[0])
+
+
+def _check_place(values: Answer) -> None:
     if values.kind not in KINDS:
         raise JudgmentError(f"kind must be one of {', '.join(KINDS)}, not {values.kind!r}")
     whole_number(values.position, "position")

@@ -62,23 +62,24 @@ class Judgments:
         """Store the stimuli of a study. The same study once more changes nothing; other stimuli are an error.
 
         Args:
-            name: Name of the study.
-            triplets: One row per triplet: `id`, `reference`, `left`, `right`, and if known `category`, `split`,
-                `is_imagenet`, `votes_left`, `votes_right` (votes counted elsewhere, without their raters).
+            name: Of the study.
+            triplets: One row per question: `id`, its pictures `reference`, `left`, `right` (a pair has no reference,
+                a picture to rate is a reference alone), and if known `category`, `split`, `is_imagenet`, `votes_left`,
+                `votes_right` (votes counted elsewhere, without their raters).
             note: What the data card shall say about it.
             folder: Image folder that the file names start from; each file's SHA-256 is kept (see
                 `changed_images`). None: names are keys of generated pictures.
-            sampling: How the triplets were chosen, for the data card.
-            task: Kind of task: `two_alternative`.
+            sampling: How the questions were chosen, for the data card.
+            task: `two_alternative` (triplets), `pair`, `rating` (five categories) or `slider` (0 to 100).
 
         Returns:
-            Number of triplets.
+            Number of questions.
 
         Raises:
-            JudgmentError: names the column, row or file.
+            JudgmentError: names the column, row or file; or the study has another task.
         """
         name = rows.checked_name(name, "study")
-        items = stimuli.checked_items(triplets)
+        items = stimuli.checked_items(triplets, task)
         hashes = {} if folder is None else stimuli.hash_images(items, folder)
         with self.file.transaction() as connection:
             stimuli.enter_study(connection, name, items, hashes, note, sampling, task)
@@ -91,7 +92,7 @@ class Judgments:
         return pd.DataFrame(found, columns=["name", "task", "sampling", "note", "time"])
 
     def items(self, study: str) -> pd.DataFrame:
-        """The triplets of a study in their order: id, reference, left, right, category and what else is known."""
+        """The questions of a study in their order: id, reference, left, right, category and what else is known."""
         with self.file.transaction(write=False) as connection:
             rows.require(connection, "study", study)
             return pd.DataFrame(stimuli.read_items(connection, study), columns=list(stimuli.ITEM_COLUMNS))
@@ -137,7 +138,7 @@ class Judgments:
         rater: str,
         triplet: str,
         position: int,
-        answer: str,
+        answer: str | float,
         swapped: bool = False,
         seconds: float | None = None,
         kind: str = "ask",
@@ -147,24 +148,25 @@ class Judgments:
         Args:
             study: Name of the study.
             rater: A registered rater.
-            triplet: Id of the triplet.
+            triplet: Id of the question: of a triplet, a pair or a single picture.
             position: Place in the rater's own order, from 0.
-            answer: "left" or "right" as the study's table has them, however they were shown, or "skip".
+            answer: "left" or "right" as the study's table has them, however they were shown; 1 (bad) to 5 (excellent),
+                or 0 to 100 with a slider; or "skip".
             swapped: Whether the table's left picture was shown on the right.
             seconds: Response time.
-            kind: "ask", or "repeat" for an attention check on a triplet asked before.
+            kind: "ask", or "repeat" for an attention check on a question asked before.
 
         Returns:
             Number of the answer.
 
         Raises:
-            AnsweredError: the position has another answer, or the triplet was asked at another position.
+            AnsweredError: the position has another answer, or the question was asked at another position.
             JudgmentError: anything unknown or out of range.
         """
         number = rows.whole_number(position, "position")
         study, rater = rows.checked_name(study, "study"), rows.checked_name(rater, "rater")
         time = None if seconds is None else float(seconds)
-        values = rows.Answer(study, rater, str(triplet), number, str(answer), bool(swapped), time, kind, rows.now())
+        values = rows.Answer(study, rater, str(triplet), number, answer, bool(swapped), time, kind, rows.now())
         with self.file.transaction() as connection:
             return rows.insert_answer(connection, values)[0]
 
@@ -187,7 +189,7 @@ class Judgments:
         return dict(zip(names, found, strict=True)) | {"swapped": bool(found[4])}
 
     def progress(self, study: str, rater: str) -> Progress:
-        """How far a rater is; `next_position` is the first without an answer, `items` the triplets of the study."""
+        """How far a rater is; `next_position` is the first without an answer, `items` all questions."""
         query = f"SELECT position, answer, kind, seconds FROM answers WHERE {rows.ONE_RATER}"
         with self.file.transaction(write=False) as connection:
             rows.require(connection, "study", study)
@@ -212,8 +214,8 @@ class Judgments:
             include_undone: Also those taken back; their `undone` is the time of that.
 
         Returns:
-            Columns id, study, rater, group, triplet, position (int), answer, swapped (bool), seconds (float),
-            kind, time and undone (UTC, NaT when not known or not undone).
+            Columns id, study, rater, group, triplet, position (int), answer (ratings: numbers), swapped (bool),
+            seconds (float), kind, time and undone (UTC, NaT when not known or not undone).
         """
         query = """SELECT a.id, a.study, a.rater, r."group", a.item, a.position, a.answer, a.swapped, a.seconds,
             a.kind, a.time, a.undone FROM answers a JOIN raters r ON r.name = a.rater
@@ -228,8 +230,7 @@ class Judgments:
         frame = pd.DataFrame(found, columns=list(ANSWER_COLUMNS))
         for name in ("time", "undone"):
             frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601").dt.as_unit("us")
-        types = {"id": "int64", "position": "int64", "swapped": "bool", "seconds": "float64"}
-        return frame.astype(types)
+        return frame.astype({"id": "int64", "position": "int64", "swapped": "bool", "seconds": "float64"})
 
     def delete_rater(self, rater: str) -> int:
         """Remove a rater with all answers and consents, and overwrite their bytes in the file.

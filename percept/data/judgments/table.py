@@ -16,8 +16,8 @@ from percept.storage import write_atomic
 
 _NEEDED = ("rater", "triplet", "reference", "left", "right", "answer")
 COLUMNS = (
-    "study", "rater", "group", "language", "consent", "triplet", "reference", "left", "right", "category", "position",
-    "answer", "swapped", "seconds", "kind", "time", "undone",
+    "study", "task", "rater", "group", "language", "consent", "triplet", "reference", "left", "right", "category",
+    "position", "answer", "swapped", "seconds", "kind", "time", "undone",
 )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def export_csv(
     if items:
         pictures = pd.concat(items)[["study", "id", "reference", "left", "right", "category"]]
         table = table.merge(pictures.rename(columns={"id": "triplet"}), on=["study", "triplet"], how="left")
+        table = table.merge(store.studies()[["name", "task"]].rename(columns={"name": "study"}), on="study", how="left")
         table = table.merge(store.raters()[["rater", "language", "consent"]], on="rater", how="left")
     lines = ([cells.guarded(row[name]) for name in COLUMNS] for row in table.to_dict("records"))
     write_atomic(path, "\ufeff" + cells.csv_text(COLUMNS, lines))
@@ -58,8 +59,8 @@ def import_csv(store: Judgments, path: str | Path, study: str = "", *, folder: s
     Args:
         store: Where to.
         path: As `export_csv` writes it, or any CSV (comma, semicolon or tab; UTF-8) with the columns `rater`,
-            `triplet`, `reference`, `left`, `right`, `answer`; without `position` the order of the rows counts.
-            Studies, triplets and raters that the store does not know are entered.
+            `triplet`, `reference`, `left`, `right`, `answer`; without `position` the order of the rows counts, without
+            `task` they are triplets. Studies, questions and raters that the store does not know are entered.
         study: Name for a file without a column `study`.
         folder: Image folder, to keep the hashes of the pictures.
 
@@ -77,16 +78,17 @@ def import_csv(store: Judgments, path: str | Path, study: str = "", *, folder: s
         with cells.blaming(path, number):
             name = rows.checked_name(row.get("study") or study, "study (a column, or the argument)")
             rater = rows.checked_name(row["rater"], "rater")
-            item = stimuli.checked_item(row | {"id": row["triplet"], "split": ""})
+            task = stimuli.checked_task(row.get("task") or "two_alternative")
+            item = stimuli.checked_item(row | {"id": row["triplet"], "split": ""}, task)
             if folder is not None:
                 stimuli.hash_images([item], folder, hashes)
-            records.append((number, row, item, _answer(row, name, rater, item[0], turns[name, rater])))
+            records.append((number, row, task, item, _answer(row, name, rater, item[0], turns[name, rater])))
             turns[name, rater] += 1
     added = 0
     with store.file.transaction() as connection:
-        for number, row, item, answer in records:
+        for number, row, task, item, answer in records:
             with cells.blaming(path, number):
-                stimuli.insert_study(connection, answer.study, f"imported from {path.name}")
+                stimuli.insert_study(connection, answer.study, f"imported from {path.name}", task=task)
                 stimuli.insert_items(connection, answer.study, [item], hashes)
                 _insert_rater(connection, row, answer)
                 added += rows.insert_answer(connection, answer)[1]

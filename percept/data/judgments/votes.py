@@ -1,4 +1,4 @@
-"""What the answers say about each triplet."""
+"""What the answers say about each question, in the forms that the methods of `percept.labelling` take."""
 
 from __future__ import annotations
 
@@ -6,41 +6,100 @@ import math
 
 import pandas as pd
 
-from percept.data.judgments.rows import ANSWERS
+from percept.data.judgments.file import JudgmentError
+from percept.data.judgments.rows import TASKS
 from percept.data.judgments.store import Judgments
 
 
 def coded(answers: pd.DataFrame) -> pd.DataFrame:
-    """Answers as the methods of `percept.labelling` take them.
+    """Choices between left and right as the methods of `percept.labelling` take them.
 
     Args:
-        answers: As `Judgments.answers` returns them, without undone ones.
+        answers: As `Judgments.answers` returns them, without undone ones, of triplets or pairs.
 
     Returns:
         Columns rater, group, item, answer (float: 0 left, 1 right, NaN can't tell), order (the position),
         seconds, kind, swapped; repeats are in it, kept apart by their kind.
+
+    Raises:
+        JudgmentError: an answer is a rating.
     """
     codes = {"left": 0.0, "right": 1.0, "skip": math.nan}
+    for row in answers[~answers["answer"].isin(list(codes))].head(1).itertuples():
+        raise JudgmentError(f"study {row.study!r} has ratings ({row.answer!r} of {row.triplet!r}): use ratings_table")
     frame = answers.rename(columns={"triplet": "item", "position": "order"})
     frame = frame.assign(answer=frame["answer"].map(codes).astype("float64"))
     return frame[["rater", "group", "item", "answer", "order", "seconds", "kind", "swapped"]]
 
 
 def tally(store: Judgments, study: str) -> pd.DataFrame:
-    """Votes on each triplet: first answers of the raters, plus votes imported without raters.
+    """Votes on each triplet or pair: first answers of the raters, plus votes imported without raters.
 
     Repeats and undone answers do not count.
 
     Returns:
         The columns of `Judgments.items`, then `n_left`, `n_right`, `n_skip` (int64) and `right_share` (float64,
         0..1, NaN without a vote).
+
+    Raises:
+        JudgmentError: no such study, or one of ratings.
     """
+    require_task(store, study, "two_alternative", "pair")
     items, answers = store.items(study), store.answers(study)
     asked = answers[answers["kind"] == "ask"]
-    for answer in ANSWERS["two_alternative"]:
+    for answer in TASKS["two_alternative"].choices:
         counts = asked.loc[asked["answer"] == answer, "triplet"].value_counts()
         items[f"n_{answer}"] = items["id"].map(counts).fillna(0).astype("int64")
     for side in ("left", "right"):
         items[f"n_{side}"] += items[f"votes_{side}"]
     votes = items["n_left"] + items["n_right"]
     return items.assign(right_share=items["n_right"] / votes.where(votes > 0))
+
+
+def ratings_table(store: Judgments, study: str) -> pd.DataFrame:
+    """Ratings as `percept.labelling.opinion` takes them.
+
+    Returns:
+        Columns rater, group, item (name of the picture), score (float64: 1..5 or 0..100, NaN can't tell), order (the
+        position), seconds, kind; repeats are in it, kept apart by their kind.
+
+    Raises:
+        JudgmentError: no such study, or one of another task.
+    """
+    frame = _with_pictures(store, study, "rating", "slider").rename(columns={"reference": "item", "position": "order"})
+    frame = frame.assign(score=pd.to_numeric(frame["answer"], errors="coerce").astype("float64"))
+    return frame[["rater", "group", "item", "score", "order", "seconds", "kind"]]
+
+
+def pairs_table(store: Judgments, study: str) -> pd.DataFrame:
+    """First choices between two pictures as `percept.labelling.aggregate.bradley_terry` takes them.
+
+    Returns:
+        Columns rater, group, winner and loser (names of pictures), order (the position), seconds; without repeats and
+        without "can't tell".
+
+    Raises:
+        JudgmentError: no such study, or one of another task.
+    """
+    frame = _with_pictures(store, study, "pair").rename(columns={"position": "order"})
+    frame = frame[(frame["kind"] == "ask") & (frame["answer"] != "skip")].reset_index(drop=True)
+    left = frame["answer"] == "left"
+    frame = frame.assign(
+        winner=frame["left"].where(left, frame["right"]), loser=frame["right"].where(left, frame["left"])
+    )
+    return frame[["rater", "group", "winner", "loser", "order", "seconds"]]
+
+
+def _with_pictures(store: Judgments, study: str, *tasks: str) -> pd.DataFrame:
+    """Answers of a study with the names of the pictures."""
+    require_task(store, study, *tasks)
+    pictures = store.items(study)[["id", "reference", "left", "right"]].rename(columns={"id": "triplet"})
+    return store.answers(study).merge(pictures, on="triplet", how="left")
+
+
+def require_task(store: Judgments, study: str, *tasks: str) -> None:
+    """Refuse a study that does not exist or asks for something else."""
+    store.items(study)  # says which studies there are
+    task = store.studies().set_index("name").at[study, "task"]
+    if task not in tasks:
+        raise JudgmentError(f"study {study!r} has the task {task!r}; this needs {' or '.join(map(repr, tasks))}")

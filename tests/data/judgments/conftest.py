@@ -37,3 +37,23 @@ def photos(tmp_path):
     for name in table()[["reference", "left", "right"]].to_numpy().ravel():
         Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / name)
     return folder
+
+
+def pictures(count=4):
+    return pd.DataFrame({"id": [f"t{i}" for i in range(count)], "reference": [f"p{i}.png" for i in range(count)]})
+
+
+def pairs(count=4):
+    ids = [f"t{i}" for i in range(count)]
+    return pd.DataFrame(
+        {"id": ids, "left": [f"p{i}.png" for i in range(count)], "right": [f"p{i + 1}.png" for i in range(count)]}
+    )
+
+
+@pytest.fixture
+def tasks(store):
+    """The store with one study of each task; "photos" has the triplets."""
+    store.add_study("five", pictures(), task="rating")
+    store.add_study("line", pictures(), task="slider")
+    store.add_study("better", pairs(), task="pair")
+    return store
