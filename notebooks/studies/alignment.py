@@ -5,8 +5,8 @@ held-out ones; "frozen" holds everything that leaves the encoder as it is. "prot
 preservation of local similarity; shuffled votes are the negative control. LoRA sits in the last four of the six blocks
 of percept-tiny and tunes its embedding, full fine-tuning changes all blocks; the second backbone is EfficientNet-Lite0
 at 96 px with LoRA in its last four stages. Every way that changes an encoder goes through the frozen-feature battery,
-the same pictures as the encoder before. The strength of LoRA is swept after its one training. A seed is another draw of
-raters, votes, scenes and battery pictures.
+the same pictures as the encoder before. The strength of percept-tiny's LoRA is swept after its one training. A seed is
+another draw of raters, votes, scenes and battery pictures.
 """
 
 from functools import cache
@@ -22,13 +22,13 @@ from percept.models.adapters import merged
 from percept.training.align import AlignConfig, align
 
 BUDGET = {
-    "train": 6_000, "candidates": 4, "validate": 600, "test": 3_000, "distill": 0.3, "local": 0.1,
+    "train": 6_000, "candidates": 4, "validate": 1_800, "test": 3_000, "distill": 0.3, "local": 0.1,
     "strengths": [0.25, 0.5, 0.75, 1.0], "battery": "quick",
     "percept-tiny": {
-        "kind": "embedding", "also": "cls_patch", "last_blocks": 4, "epochs": 6, "patience": 2, "learning_rate": 1e-3,
+        "kind": "embedding", "also": "cls_patch", "last_blocks": 4, "epochs": 4, "patience": 2, "learning_rate": 1e-3,
         "full_learning_rate": 1e-4,
     },
-    "efficientnet-lite0": {"kind": "global", "last_blocks": 4, "epochs": 6, "patience": 2, "learning_rate": 1e-3},
+    "efficientnet-lite0": {"kind": "global", "last_blocks": 4, "epochs": 4, "patience": 2, "learning_rate": 1e-3},
 }  # fmt: skip
 ARMS = [
     "frozen", "LoRA", "LoRA, shuffled votes", "LoRA, protected", "full fine-tuning",
@@ -63,7 +63,7 @@ def run(arm: str, seed: int, budget: dict) -> dict[str, float]:
         train, validate = shuffled_votes(train, seed), shuffled_votes(validate, seed)
     aligned = align(encoder, train, validate, _config(way, settings, seed, budget), device="cpu", progress=None)
     numbers = {"validation": aligned.score, "best epoch": aligned.best_epoch, "seconds": aligned.seconds}
-    for strength in budget["strengths"] if way == "LoRA" else [1.0]:
+    for strength in budget["strengths"] if arm == "LoRA" else [1.0]:
         changed = aligned.encoder if way == "full fine-tuning" else merged(aligned.encoder, strength)
         at = "" if strength == 1.0 else f" @{strength}"
         numbers[f"2AFC{at}"] = float(agreement.encoder_way(changed, test, settings["kind"]).mean())

@@ -18,7 +18,7 @@ from percept.evaluation.battery import battery
 from percept.training.align import AlignConfig, align
 
 BUDGET = {
-    "train": 2_400, "candidates": 4, "validate": 300, "test": 900, "epochs": 4, "patience": 2, "learning_rate": 1e-3,
+    "train": 1_800, "candidates": 4, "validate": 600, "test": 900, "epochs": 3, "patience": 2, "learning_rate": 1e-3,
     "last_blocks": 4, "kind": "embedding", "battery": "quick",
 }  # fmt: skip
 ARMS = ["none", *SOURCES, "mid-level, shuffled votes"]
