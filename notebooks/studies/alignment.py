@@ -33,7 +33,9 @@ BUDGET = {
         "kind": "embedding", "also": ["cls_patch", "global"], "last_blocks": 4, "epochs": 3, "patience": 2,
         "learning_rate": 1e-3, "full_learning_rate": 1e-4,
     },
-    "efficientnet-lite0": {"kind": "global", "also": [], "last_blocks": 4, "epochs": 3, "patience": 2, "learning_rate": 1e-3},
+    "efficientnet-lite0": {
+        "kind": "global", "also": [], "last_blocks": 4, "epochs": 3, "patience": 2, "learning_rate": 1e-3,
+    },
 }  # fmt: skip
 ARMS = [
     "frozen", "LoRA", "LoRA, shuffled votes", "LoRA, protected", "full fine-tuning",
