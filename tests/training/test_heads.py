@@ -97,7 +97,9 @@ def test_only_a_matrix_reads_a_rotated_plane(planted):
     assert score(head.transform(t), test) > score(t, test) + 0.15
 
 
-@pytest.mark.parametrize(("fit", "more"), [(fit_head, {}), (fit_glocal, {"lambdas": (0.001,), "learning_rate": 0.02, "epochs": 100})])
+@pytest.mark.parametrize(
+    ("fit", "more"), [(fit_head, {}), (fit_glocal, {"lambdas": (0.001,), "learning_rate": 0.02, "epochs": 100})]
+)
 def test_trained_heads_gain_on_held_out_pictures_and_repeat_themselves(planted, fit, more):
     (x, train), (v, validate), (t, test) = planted["diagonal"]
     options = {"epochs": 60, "learning_rate": 3e-3, "batch_size": 64} | more
