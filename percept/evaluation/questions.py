@@ -34,8 +34,8 @@ def odd_one_out_scores(
     order = np.array([[place for place in range(3) if place != odd] + [odd] for odd in chosen])
     items = np.take_along_axis(asked.shown.items, order, 1)
     rows = encoder_features(encoder, asked.triplets, kind)
-    sides = [pair_distances(rows, items[:, pair]) for pair in ([0, 1], [0, 2], [1, 2])]
-    return {ties: odd_one_out_accuracy(*sides, ties=ties) for ties in TIES}
+    kept, first, second = (pair_distances(rows, items[:, pair]) for pair in ([0, 1], [0, 2], [1, 2]))
+    return {ties: odd_one_out_accuracy(kept, first, second, ties=ties) for ties in TIES}
 
 
 def noticeable_difference_score(
