@@ -17,7 +17,7 @@ from percept.evaluation.verdicts import tolerances, verdict_table
 from percept.training.align import AlignConfig, align
 
 BUDGET = {
-    "train": 2_400, "candidates": 4, "validate": 300, "test": 900, "epochs": 4, "patience": 2, "battery": "quick",
+    "train": 1_800, "candidates": 4, "validate": 600, "test": 900, "epochs": 2, "patience": 2, "battery": "quick",
     "learning_rate": 1e-3, "last_blocks": 4, "kind": {"percept-tiny": "embedding", "efficientnet-lite0": "global"},
 }  # fmt: skip
 ARMS = ["percept-tiny", "efficientnet-lite0"]

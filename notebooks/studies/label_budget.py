@@ -3,10 +3,13 @@
 Simulated campaigns on simulated raters: ask, fit a diagonal read-out of percept-tiny's frozen features, ask again
 where that read-out is unsure (smallest difference of distances) or where five read-outs of bootstrap samples disagree
 (the committee). All strategies are stratified by category and begin with the same random round. The pool has one
-triplet per reference scene. "random, LoRA" tunes the encoder itself at three of the budgets; "shuffled votes" is the
-negative control of the read-out. A seed is another draw of scenes, raters and votes.
+triplet per reference scene. "random, LoRA" tunes the encoder itself on the judgments of "random" at three of the
+budgets, with about the same number of steps at each; "shuffled votes" is the negative control of the read-out. Further
+judgments ("validate"), the same for all, choose the regularisation and the epoch, and are not counted. A seed is
+another draw of scenes, raters and votes.
 """
 
+import math
 from functools import cache
 
 import numpy as np
@@ -22,7 +25,8 @@ from percept.training.readout import fit_readout
 
 BUDGET = {
     "pool": 3200, "validate": 200, "test": 1500, "budgets": [50, 100, 200, 400, 800, 1600], "committee": 5,
-    "lora_budgets": [100, 400, 1600], "epochs": 6, "patience": 2, "last_blocks": 3, "kind": "cls_patch",
+    "lora_budgets": [100, 400, 1600], "steps": 100, "batch_size": 32, "learning_rate": 1e-3, "last_blocks": 4,
+    "kind": "embedding",
 }  # fmt: skip
 ARMS = ["random", "uncertainty", "disagreement", "random, shuffled votes", "random, LoRA"]
 SEEDS = [0, 1, 2, 3, 4]
@@ -81,10 +85,14 @@ def _score(features, triplets) -> float:
 
 def _lora(pool, validate, test, seed: int, budget: dict) -> dict[str, float]:
     numbers = {}
+    asked = budget_curve(
+        "random", budget["budgets"], lambda rows, fit_seed: None, lambda model: 0.0, size=len(pool), seeds=(seed,),
+        strata=pool.groups,
+    ).asked[0]  # fmt: skip
     for count in budget["lora_budgets"]:
-        rows = np.random.default_rng([seed, count]).permutation(len(pool))[:count]
-        settings = {name: budget[name] for name in ("epochs", "patience", "last_blocks", "kind")}
-        config = AlignConfig(seed=seed, precision="bf16", **settings)
+        rows, epochs = asked[:count], round(budget["steps"] / math.ceil(count / budget["batch_size"]))
+        settings = {name: budget[name] for name in ("batch_size", "learning_rate", "last_blocks", "kind")}
+        config = AlignConfig(seed=seed, precision="bf16", epochs=epochs, patience=max(2, epochs // 4), **settings)
         aligned = align(_encoder(), pool.select(rows).compact(), validate, config, device="cpu", progress=None)
         numbers[f"2AFC@{count}"] = float(encoder_way(aligned.encoder, test, budget["kind"]).mean())
     return numbers

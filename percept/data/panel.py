@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from percept.data.scenes import SPLITS
 from percept.data.stimuli import SOURCES, Stimuli, stimuli
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def judged(
     if votes < 1:
         raise ValueError(f"votes must be at least 1, got {votes}")
     shown = stimuli(source, split, n if source != "concept-level" else (n + 1) // 2, seed, candidates)
-    rng = np.random.default_rng([seed, SOURCES.index(source), 7])
+    rng = np.random.default_rng([seed, SOURCES.index(source), list(SPLITS).index(split), 7])
     asked = np.stack([rng.permutation(len(panel))[:votes] for _ in shown.items])
     make = _odd_one_out if source == "concept-level" else _two_alternatives
     return make(shown, panel, asked, rng, n)

@@ -22,8 +22,7 @@ SOURCES = ("mid-level", "low-level", "concept-level", "category")
 DISTORTIONS = ("blur", "noise", "jpeg", "contrast", "colour cast", "pixelate")
 _LIGHT_SPAN, _COARSE_SPAN = 20.0, 25.0  # CIELAB units that count as 1
 _MOST_THINGS = 4
-_BLOCK = 20_000  # scenes of a split that one seed may draw from
-_POOL = 8_000  # of them, those that single objects are looked for in
+_POOL = 8_000  # scenes that single objects are looked for in; the test split holds 12 such pools, validate 6
 
 
 class Stimuli(NamedTuple):
@@ -84,14 +83,14 @@ def stimuli(source: str, split: str, n: int, seed: int = 0, candidates: int = 2)
 def _references(split: str, n: int, seed: int) -> list[Scene]:
     """Scenes of one to four things without an action, so that edits keep everything in sight."""
     found: list[Scene] = []
-    offset = (seed * _BLOCK) % len(SPLITS[split])
-    for index in SPLITS[split][offset:]:
-        made = scene(index)
+    # In an order of its own, so that two seeds share next to no scenes, however many seeds there are.
+    for index in np.random.default_rng([seed, 5]).permutation(SPLITS[split]):
+        made = scene(int(index))
         if made.action is None and made.named and len(made.things) <= _MOST_THINGS:
             found.append(made)
         if len(found) == n:
             return found
-    raise ValueError(f"split {split!r} has only {len(found)} suitable scenes from seed {seed} on, {n} were asked for")
+    raise ValueError(f"split {split!r} has only {len(found)} suitable scenes, {n} were asked for")
 
 
 def _category(made: Scene) -> str:
@@ -293,6 +292,6 @@ def _categories(split: str, n: int, seed: int, rng: np.random.Generator) -> Stim
 
 def _objects(split: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Pictures of single objects and their class ids."""
-    offset = (seed * _BLOCK) % len(SPLITS[split])
+    offset = (seed * _POOL) % (len(SPLITS[split]) - _POOL + 1)
     found = single_objects(split, 12, offset=offset, scan=_POOL)
     return render(found.indices), found.labels

@@ -96,6 +96,10 @@ class Triplets:
         images = self.images[used] if isinstance(self.images, np.ndarray) else [self.images[i] for i in used]
         return replace(self, images=images, items=items.reshape(-1, 3))
 
+    def decided(self) -> Triplets:
+        """The triplets whose votes prefer a side; an even vote gives a hinge loss nothing to learn."""
+        return self.select(np.flatnonzero(self.vote_right != 0.5))
+
     def pictures(self, positions: Any = None) -> np.ndarray | list[Image.Image]:
         """Pictures at some positions (default all): uint8 [K, H, W, 3], or K RGB images opened now.
 

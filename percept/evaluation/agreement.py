@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from percept.data.triplets import Triplets
 
 KINDS = ("embedding", "cls_patch")
+LAMBDAS = (0.1, 0.01)  # of the gLocal-type map, chosen on validation
 
 
 def scored(triplets: Triplets, found: distances.Distances) -> np.ndarray:
@@ -74,7 +75,7 @@ def frozen_ways(
     fitted = {
         "linear read-out": readout.fit_readout(features[0], train, features[1], validate),
         "heads only": heads.fit_head(features[0], train, features[1], validate, seed=seed),
-        "gLocal-type": heads.fit_glocal(features[0], train, features[1], validate, seed=seed),
+        "gLocal-type": heads.fit_glocal(features[0], train, features[1], validate, lambdas=LAMBDAS, seed=seed),
     }
     ways = {"frozen encoder": scored(test, distances.triplet_distances(features[2], test.items))}
     for name, head in fitted.items():

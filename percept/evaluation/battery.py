@@ -174,7 +174,11 @@ def augmented_curves(
 
 
 def _augmented(reader: Reader, sizes: Sizes, seed: int) -> list[TaskScore]:
-    return [augmented.augmented_score(name, *rows) for name, rows in _examples(reader, sizes, seed).items()]
+    by_area = classification.count_by_area(*scene_tasks.mixed_scenes(*sizes.mixed, seed))
+    return [
+        augmented.augmented_score(name, *rows, blind=by_area if name == "count" else 0.0)
+        for name, rows in _examples(reader, sizes, seed).items()
+    ]
 
 
 def _examples(

@@ -120,7 +120,7 @@ def difference(
     higher: bool = True,
     groups: Any = None,
     items: str = "crossed",
-    n: int = 2000,
+    n: int = 20_000,
     seed: int = 0,
     level: float = 0.95,
 ) -> Difference:

@@ -46,11 +46,23 @@ def _checked(results: pd.DataFrame, factors: Sequence[str], value: str) -> np.nd
     return y
 
 
+def _together(results: pd.DataFrame, factors: Sequence[str], blocks: str | None) -> np.ndarray:
+    """Row numbers [B, M] of what is resampled together, each condition in its own column; without blocks M is 1."""
+    if blocks is None:
+        return np.arange(len(results))[:, None]
+    order = results.reset_index(drop=True).sort_values([blocks, *factors], kind="stable")
+    conditions = [tuple(map(tuple, own.to_numpy())) for _, own in order.groupby(blocks, sort=True)[list(factors)]]
+    if len(set(conditions)) > 1:
+        raise VerdictError(f"every {blocks} must have each condition equally often, or nothing can be exchanged")
+    return order.index.to_numpy().reshape(len(conditions), -1)
+
+
 def variance_shares(
     results: pd.DataFrame,
     factors: Sequence[str],
     value: str = "value",
     interactions: bool = False,
+    blocks: str | None = None,
     n: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -60,6 +72,8 @@ def variance_shares(
         results: one row per run (for example per size, objective, source and seed).
         factors: columns that name the conditions.  value: column with the result.
         interactions: also each pair of factors ("a:b"); without them they are part of the residual.
+        blocks: column of what shares its luck, such as the seed: all rows of one are resampled together. Each must
+            have every condition equally often.
         n: resamples of the interval.  seed: of the resampling.
 
     Returns:
@@ -99,16 +113,20 @@ def variance_shares(
     sums, error, total = parts(y[:, None])
     fitted = whole @ (whole.T @ y)
     noise = (y - fitted) * np.sqrt(len(y) / rest)  # residuals are smaller than errors by the fitted parameters
+    rows = _together(results, factors, blocks)
     rng = np.random.default_rng(seed)
-    drawn = parts(fitted[:, None] + noise[rng.integers(len(y), size=(len(y), n))])
+    picked = rows[rng.integers(len(rows), size=(n, len(rows)))].reshape(n, -1)
+    redrawn = np.empty((len(y), n))
+    redrawn[rows.ravel()] = noise[picked].T
+    drawn = parts(fitted[:, None] + redrawn)
     omega = _omega(sums, free, error, total, rest)
     draws = _omega(drawn[0], free, drawn[1], drawn[2], rest)
-    rows = []
+    table = []
     for name in terms:
         # In the bootstrap world the true share is that of `fitted`; what the draws differ from it is the error.
         truth = sums[name][0] / (total[0] - error[0] + error[0] * len(y) / rest)
         low, high = omega[name][0] + np.percentile(draws[name] - truth, [2.5, 97.5])
-        rows.append((name, free[name], sums[name][0], sums[name][0] / total[0], omega[name][0], low, high))
-    rows.append(("residual", rest, error[0], error[0] / total[0], np.nan, np.nan, np.nan))
+        table.append((name, free[name], sums[name][0], sums[name][0] / total[0], omega[name][0], low, high))
+    table.append(("residual", rest, error[0], error[0] / total[0], np.nan, np.nan, np.nan))
     names = ["source", "df", "sum_of_squares", "eta2", "omega2", "low", "high"]
-    return pd.DataFrame(rows, columns=names).set_index("source")
+    return pd.DataFrame(table, columns=names).set_index("source")

@@ -133,8 +133,8 @@ def align(
 ) -> Aligned:  # fmt: skip
     """Tune a copy of an encoder's image tower on similarity judgments; the encoder itself stays as it is.
 
-    Dropout acts in the adapters only, and batch norms keep their statistics, with full fine-tuning too. An
-    even vote counts as left, as in the reference; leave such triplets out if that matters.
+    Dropout acts in the adapters only, and batch norms keep their statistics, with full fine-tuning too. Triplets
+    with an even vote are left out of training: the reference takes them as "left", which teaches noise.
 
     Args:
         encoder: any ViT of open_clip or timm, or an EfficientNet; "full" takes every encoder.

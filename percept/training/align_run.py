@@ -44,6 +44,7 @@ class AlignRun:
         self, encoder: Encoder, train: Triplets, validate: Triplets | None, config: AlignConfig,
         extra: Images | None, device: str,
     ) -> None:  # fmt: skip
+        train = train.decided()
         self.config, self.place = config, pick_device(device).device
         self.precision = pick_precision(self.place, config.precision).precision
         self.encoder = _copy(encoder, config, self.place)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -64,9 +64,9 @@ def fit_head(
 ) -> Head:  # fmt: skip
     """Residual two-layer head on frozen features, x + B relu(A x): DreamSim's "MLP head" variant.
 
-    Hinge loss on cosine distance, Adam with betas (0.5, 0.999). Apart from the reference, features are scaled
-    to unit deviation by one number, B starts at zero (so that epoch 0 is the frozen encoder), and the number
-    of epochs is chosen on validation instead of being 20.
+    Hinge loss on cosine distance, Adam with betas (0.5, 0.999). Apart from the reference, triplets with an even vote
+    are left out, features are scaled to unit deviation by one number, B starts at zero (so that epoch 0 is the frozen
+    encoder), and the number of epochs is chosen on validation instead of being 20.
 
     Args:
         features, train, validation_features, validate: as in `percept.training.readout.fit_readout`.
@@ -78,7 +78,10 @@ def fit_head(
         patience: epochs without a better validation score after which to end.
         seed: of weights and order.
     """
-    fit_to, check_on = prepare(features, train, "train"), prepare(validation_features, validate, "validate")
+    fit_to, check_on = (
+        prepare(features, train, "train", decided=True),
+        prepare(validation_features, validate, "validate"),
+    )
     module = _seeded(seed, lambda: _Residual(fit_to.features, hidden))
 
     def loss(module: nn.Module, rows: Tensor, epoch: int) -> Tensor:
@@ -99,11 +102,12 @@ def fit_glocal(
     """Affine map ((x - m) / s) W + b of frozen features, trained as gLocal (Muttenthaler et al. 2023).
 
     (1 - alpha) times the triplet cross-entropy, plus alpha times the local-similarity loss to the frozen
-    features, plus lambda ||W - mean(diag W) I||^2. m and s are one number each; W starts at 0.001 I; Adam, a
+    features, plus lambda ||W - mean(diag W) I||^2. m and s are one number each; Adam, a
     linear fall of the rate over the epochs, gradient norm 1, at least 20 epochs. The odd one of a triplet is
     the candidate that fewer votes chose: the pair to keep is the reference with the other one. Triplets with an
-    even vote are left out. Apart from the reference, epochs are chosen by the 2AFC score, and the local batch is
-    256, not 1024 ImageNet pictures.
+    even vote are left out. Apart from the reference, W starts at I (at its 0.001 I, the first steps of Adam drown the
+    diagonal, and the map needs hundreds of epochs to come back), epochs are chosen by the 2AFC score, and the local
+    batch is 256, not 1024 ImageNet pictures.
 
     Args:
         features, train, validation_features, validate: as in `percept.training.readout.fit_readout`.
@@ -118,8 +122,10 @@ def fit_glocal(
         patience: epochs without a better validation score after which to end.
         seed: of the order.
     """
-    fit_to, check_on = prepare(features, train, "train"), prepare(validation_features, validate, "validate")
-    fit_to = replace(fit_to, items=fit_to.items[fit_to.votes != 0.5], votes=fit_to.votes[fit_to.votes != 0.5])
+    fit_to, check_on = (
+        prepare(features, train, "train", decided=True),
+        prepare(validation_features, validate, "validate"),
+    )
     local = fit_to.features if local_features is None else torch.as_tensor(local_features, dtype=torch.float32)
     heads = []
     for weight in lambdas:
@@ -156,10 +162,10 @@ class _Residual(nn.Module):
 
 
 class _Affine(nn.Module):
-    def __init__(self, features: Tensor, start: float = 1e-3) -> None:
+    def __init__(self, features: Tensor) -> None:
         super().__init__()
         self.mean, self.std = nn.Buffer(features.mean()), nn.Buffer(features.std().clamp(min=1e-12))
-        self.weight = nn.Parameter(start * torch.eye(features.shape[1]))
+        self.weight = nn.Parameter(torch.eye(features.shape[1]))
         self.bias = nn.Parameter(torch.zeros(features.shape[1]))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -203,9 +209,10 @@ def _epochs(
     return best | {"history": history}
 
 
-def prepare(features: Any, triplets: Triplets, name: str) -> Data:
-    """Check features and judgments, or raise `AlignError`."""
+def prepare(features: Any, triplets: Triplets, name: str, decided: bool = False) -> Data:
+    """Check features and judgments, or raise `AlignError`; with `decided`, leave out even votes."""
     check_train(triplets, name)
+    triplets = triplets.decided() if decided else triplets
     matrix = torch.as_tensor(features, dtype=torch.float32)
     if matrix.ndim != 2 or len(matrix) != len(triplets.images):
         raise AlignError(

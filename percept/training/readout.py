@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ def fit_readout(
     features: Any, train: Triplets, validation_features: Any, validate: Triplets,
     strengths: Sequence[float] = STRENGTHS, forms: Sequence[str] = ("diagonal", "linear"), max_iterations: int = 30,
 ) -> Head:  # fmt: skip
-    """Best linear read-out of frozen features: the better of two metrics on the validation triplets.
+    """Best linear read-out of frozen features: the best on the validation triplets of two metrics, and of none.
 
     Both put P(right) = sigmoid(d_left - d_right) and minimise the cross-entropy with the soft votes plus
     `strength` times the mean squared departure from the metric of the frozen features.
@@ -34,6 +35,7 @@ def fit_readout(
     "diagonal": d = sum of w (a - b)^2 over unit-normalised features, w >= 0; convex, solved exactly. Its
     `transform` gives centred, weighted features that are small beside a constant column, so that cosine
     distances between them rank as d does (to about 1 %).
+    "frozen": the features as they are, where neither agrees better.
     "linear": d = s times the cosine distance after a D x D matrix, started at the identity; s is learned.
 
     Args:
@@ -51,7 +53,7 @@ def fit_readout(
     """
     fit_to, check_on = prepare(features, train, "train"), prepare(validation_features, validate, "validate")
     fitters = {"diagonal": _diagonals, "linear": _linears}
-    heads = []
+    heads = [Head("frozen", nn.Identity(), check_on.score(nn.Identity()), {"form": "frozen", "strength": math.inf})]
     for form in forms:
         modules: dict[float, nn.Module] = {}
         scores: dict[float, float] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from percept.data import scenes
 from percept.evaluation.statistics import seed_interval
 from percept.storage import write_atomic
-from percept.viz import alt, curves, figures, pictures, style
+from percept.viz import alignment, alt, curves, figures, pictures, style
 from percept.workbook import studies
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ def draw_all(folder: Path) -> list[Path]:
         Paths of the PNG files.
     """
     style.use_style()
-    drawn = {"scenes": _scenes(), "language_shifts": _shifts(), "few_labels": _few_labels(), "textile": _textile()}
+    drawn = {
+        "scenes": _scenes(), "language_shifts": _shifts(), "few_labels": _few_labels(), "textile": _textile(),
+        "agreement": _agreement(), "label_budget": _label_budget(),
+    }  # fmt: skip
     return [_save(folder, name, figure, text) for name, (figure, text) in drawn.items()]
 
 
@@ -82,6 +85,39 @@ def _textile() -> tuple[Figure, str]:
     title = "Inspecting simulated textiles with 40 good and 40 bad examples"
     figure = figures.accuracy_bars(bars, title=title, note="95 % t interval over draws of images", chance=0.5)
     return figure, "; ".join(alt.describe_values(arm, row, 0.5) for arm, row in bars.items())
+
+
+def _agreement() -> tuple[Figure, str]:
+    """What agrees with simulated raters: plain distances, read-outs, alignment, ceiling."""
+    table = studies.load("alignment").table
+    arms = {arm: rows.set_index("seed") for arm, rows in table.groupby("arm", sort=False)}
+    frozen = arms["frozen"]
+    known = ["pixels", "frozen encoder", "linear read-out", "linear read-out, cls_patch", "attribute oracle"]
+    ways = {name: seed_interval(frozen[name]) for name in known}
+    for arm in ("LoRA, shuffled votes", "LoRA", "full fine-tuning"):
+        ways[arm] = seed_interval(arms[arm]["2AFC"])
+    second = "efficientnet-lite0"
+    ways[f"{second}: frozen"] = seed_interval(arms[f"{second}: frozen"]["frozen encoder"])
+    ways[f"{second}: LoRA"] = seed_interval(arms[f"{second}: LoRA"]["2AFC"])
+    title, note = "Agreement with simulated raters", "95 % t interval over five draws of scenes, raters and votes"
+    ceiling = seed_interval(frozen["ceiling"])
+    figure = alignment.agreement_figure(ways, ceiling=ceiling, chance=None, title=title, note=note)
+    text = alt.describe_values(f"{title}, noise ceiling {ceiling.value:.3f}", ways, 0.5)
+    return figure, text
+
+
+def _label_budget() -> tuple[Figure, str]:
+    """Held-out agreement by number of judgments, for every way of choosing the questions."""
+    table = studies.load("label_budget").table
+    base, top = (seed_interval(table.groupby("seed")[name].first()) for name in ("frozen", "ceiling"))
+    curves_by_arm = {}
+    for arm, rows in table.groupby("arm", sort=False):
+        counts = [int(c.split("@")[1]) for c in rows if c.startswith("2AFC@") and rows[c].notna().all()]
+        curves_by_arm[arm] = (counts, [seed_interval(rows[f"2AFC@{count}"]) for count in counts])
+    title, note = "What choosing the questions is worth", "95 % t interval over five simulated campaigns"
+    figure = alignment.budget_figure(curves_by_arm, title=title, note=note, base=base, ceiling=top)
+    series = {arm: (counts, [interval.value for interval in found]) for arm, (counts, found) in curves_by_arm.items()}
+    return figure, alt.describe_series("Agreement with simulated raters by number of judgments", series)
 
 
 def _few_labels() -> tuple[Figure, str]:

@@ -97,3 +97,40 @@ def test_intervals_allow_for_the_parameters_that_few_runs_have_to_fit():
 def test_bad_tables(table, factors, message):
     with pytest.raises(VerdictError, match=message):
         variance_shares(table, factors)
+
+
+def _runs_that_share_luck(rng, seeds=6):
+    """Two choices without any effect; all rows of a choice in one seed share one draw."""
+    rows = [
+        (choice, task, seed, luck + 0.1 * rng.normal())
+        for seed in range(seeds)
+        for choice in ("a", "b")
+        for luck in [rng.normal()]
+        for task in range(8)
+    ]
+    return pd.DataFrame(rows, columns=["choice", "task", "seed", "value"])
+
+
+def test_blocks_keep_shared_luck_from_looking_like_an_effect():
+    rng = np.random.default_rng(0)
+    found = {"seed": 0, None: 0}
+    for _ in range(60):
+        runs = _runs_that_share_luck(rng)
+        for blocks in found:
+            table = variance_shares(runs, ["choice", "task"], blocks=blocks, n=200)
+            found[blocks] += table.loc["choice", "low"] > 0
+    assert found[None] > 20, "rows taken one by one find an effect that is none"
+    assert found["seed"] < found[None] / 2
+
+
+def test_blocks_of_one_row_change_nothing():
+    runs = _runs_that_share_luck(np.random.default_rng(1))
+    alone = runs.assign(own=range(len(runs)))
+    with pytest.raises(VerdictError, match="every own must have each condition equally often"):
+        variance_shares(alone, ["choice", "task"], blocks="own")
+
+
+def test_a_missing_run_is_refused_for_blocks():
+    runs = _runs_that_share_luck(np.random.default_rng(1)).drop(index=3)
+    with pytest.raises(VerdictError, match="every seed must have each condition equally often"):
+        variance_shares(runs, ["choice", "task"], blocks="seed")

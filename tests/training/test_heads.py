@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from percept.data.triplets import Triplets, shuffled_votes
 from percept.training.heads import _Affine, _kept_pair, fit_glocal, fit_head, prepare
-from percept.training.readout import _Diagonal, fit_readout
+from percept.training.readout import _Diagonal, _diagonals, fit_readout
 from percept.training.triplet_batches import AlignError, soft_score, triplet_distances
 
 WIDTH = 12
@@ -76,9 +76,17 @@ def test_cosine_after_a_diagonal_read_out_ranks_as_its_metric():
 
 def test_a_weak_strength_departs_from_the_frozen_metric_and_a_strong_one_does_not(planted):
     (x, train), (v, validate), _ = planted["diagonal"]
-    held = fit_readout(x, train, v, validate, strengths=(1e6,), forms=("diagonal",))
-    assert held.module.root.std() < 1e-3 * held.module.root.mean()
-    assert held.score == pytest.approx(score(v, validate), abs=0.005)
+    _, held = next(iter(_diagonals(prepare(x, train, "train"), (1e6,), 30)))
+    assert held.root.std() < 1e-3 * held.root.mean()
+    assert score(held(v), validate) == pytest.approx(score(v, validate), abs=0.005)
+
+
+def test_where_judgments_hold_nothing_the_read_out_is_the_frozen_encoder(planted):
+    (x, train), (v, validate), (t, _) = planted["diagonal"]
+    found = [fit_readout(x, shuffled_votes(train, seed), v, shuffled_votes(validate, seed)) for seed in range(6)]
+    assert any(head.name == "frozen" for head in found)
+    frozen = next(head for head in found if head.name == "frozen")
+    assert torch.equal(frozen.transform(t), t)
 
 
 def test_only_a_matrix_reads_a_rotated_plane(planted):
@@ -89,10 +97,12 @@ def test_only_a_matrix_reads_a_rotated_plane(planted):
     assert score(head.transform(t), test) > score(t, test) + 0.15
 
 
-@pytest.mark.parametrize("fit", [fit_head, fit_glocal])
-def test_trained_heads_gain_on_held_out_pictures_and_repeat_themselves(planted, fit):
+@pytest.mark.parametrize(
+    ("fit", "more"), [(fit_head, {}), (fit_glocal, {"lambdas": (0.001,), "learning_rate": 0.02, "epochs": 100})]
+)
+def test_trained_heads_gain_on_held_out_pictures_and_repeat_themselves(planted, fit, more):
     (x, train), (v, validate), (t, test) = planted["diagonal"]
-    options = {"epochs": 60, "learning_rate": 3e-3, "batch_size": 64}
+    options = {"epochs": 60, "learning_rate": 3e-3, "batch_size": 64} | more
     first, second = (fit(x, train, v, validate, **options) for _ in range(2))
     assert torch.equal(first.transform(t), second.transform(t))
     assert score(first.transform(t), test) > score(t, test) + 0.05
@@ -119,7 +129,7 @@ def test_the_glocal_terms_are_those_of_the_paper():
     features, triplets = judgments(4, 3, diagonal)
     votes = np.array([0.0, 1.0, 0.25, 0.75])
     triplets = Triplets(triplets.images, triplets.items, votes)
-    module = _Affine(features, start=0.3)
+    module = _Affine(features)
     with torch.no_grad():
         module.weight += 0.1 * torch.randn(WIDTH, WIDTH)
         module.bias += 0.2

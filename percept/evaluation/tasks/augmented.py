@@ -42,9 +42,17 @@ def vote(x: Any, labels: Any, test: Any, k: int = EXAMPLES) -> np.ndarray:
 
 
 def augmented_score(
-    name: str, x: Any, labels: Any, test: Any, truth: Any, *, k: int = EXAMPLES, context: int | None = None
-) -> TaskScore:
-    """Accuracy with k retrieved of the first ``context`` examples (all unless given); blind: commonest class.
+    name: str, x: Any, labels: Any, test: Any, truth: Any, *, k: int = EXAMPLES, context: int | None = None,
+    blind: float = 0.0,
+) -> TaskScore:  # fmt: skip
+    """Accuracy with k retrieved of the first ``context`` examples (all unless given).
+
+    Args:
+        name: of the task; "augmented " goes before it.
+        x, labels, test, k: as in `vote`.
+        truth: int [M].
+        context: number of examples.
+        blind: accuracy of another rule that does not look at the picture.
 
     Raises:
         ValueError: if the context does not hold more than k examples.
@@ -53,9 +61,10 @@ def augmented_score(
 
     pool = slice(0, context)
     right = vote(x[pool], np.asarray(labels)[pool], test, k) == np.asarray(truth)
-    blind = majority(np.asarray(labels)[pool], truth)
-    note = f"{k} of {len(x[pool])} examples retrieved; blind: commonest class"
-    return score(f"augmented {name}", "augmented", right, blind, note=note)
+    common = majority(np.asarray(labels)[pool], truth)
+    rule = "covered area" if blind > common else "commonest class"
+    note = f"{k} of {len(x[pool])} examples retrieved; blind: {rule}"
+    return score(f"augmented {name}", "augmented", right, max(blind, common), note=note)
 
 
 def augmented_sweep(
