@@ -10,7 +10,7 @@ that gave no label.
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -84,12 +84,13 @@ def run(arm: str, seed: int, budget: dict) -> dict[str, float]:
     counts = {"LoRA": budget["lora_labels"], "head, pseudo-labels": budget["pseudo_labels"]}.get(way, budget["labels"])
     numbers = {}
     for count in counts:
-        predicted = _predicted(name, way, parts, count, seed, budget)
+        predicted = _predicted(name, way, task, count, seed, budget)
         numbers |= {f"{figure}@{count}": value for figure, value in _figures(predicted, parts["test"]).items()}
     return numbers
 
 
-def _predicted(name: str, way: str, parts: dict[str, Part], count: int, seed: int, budget: dict) -> np.ndarray:
+def _predicted(name: str, way: str, task: str, count: int, seed: int, budget: dict) -> np.ndarray:
+    parts = _parts(task, seed)
     known = parts["label"]
     held = max(5, count // 5)
     labels = known.labels[:count]
@@ -97,8 +98,8 @@ def _predicted(name: str, way: str, parts: dict[str, Part], count: int, seed: in
         labels = np.random.default_rng(seed).permutation(labels)
     train, chosen = slice(held, count), slice(0, held)
     if way in ("ridge", "kernel"):
-        rows = {part: _features(name, own.pictures) for part, own in parts.items() if part != "unlabelled"}
-        given = rows["label"][train], labels[train], rows["label"][chosen], labels[chosen], rows["test"]
+        rows, asked = (_features(name, task, seed, part) for part in ("label", "test"))
+        given = rows[train], labels[train], rows[chosen], labels[chosen], asked
         return _read_out(ridge_scores if way == "ridge" else kernel_scores, *given)
     pictures, targets = known.pictures[train], labels[train]
     rated = _trained(name, way, pictures, targets, (known.pictures[chosen], labels[chosen]), seed, budget)
@@ -119,15 +120,8 @@ def _unit(raw: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _kept(name: str, key: bytes) -> dict[str, Any]:
-    return {}
-
-
-def _features(name: str, pictures: np.ndarray) -> np.ndarray:
-    kept = _kept(name, pictures[:4].tobytes())
-    if "rows" not in kept:
-        kept["rows"] = features_of(_encoder(name), pictures, most_views=1)
-    return kept["rows"]
+def _features(name: str, task: str, seed: int, part: str) -> np.ndarray:
+    return features_of(_encoder(name), _parts(task, seed)[part].pictures, most_views=1)
 
 
 def _read_out(method, x, y, val_x, val_y, test_x) -> np.ndarray:

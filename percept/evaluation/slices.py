@@ -18,13 +18,10 @@ if TYPE_CHECKING:
     from percept.data.scenes.world import Scene
 
 METRICS = ("bias", "rmse", "srcc")
-COLUMNS = [
-    "family", "slice", "n", "value", "low", "high", "rest", "difference", "difference_low", "difference_high", "p",
-    "verdict",
-]  # fmt: skip
+COLUMNS = ["family", "slice", "n", "value", "low", "high", "rest", "difference", "difference_low", "difference_high",
+           "p", "verdict"]  # fmt: skip
 LEAST = 10  # rows of a slice below which an interval would pretend
 _DRAWS = 2000
-_ROUNDS = 100
 _DARK, _BRIGHT = 0.85, 0.99  # thirds of the lighting that scenes are drawn with, 0.72 to 1.12
 
 
@@ -72,12 +69,7 @@ def slice_table(
     masks = {(family, name): labels == name for family, labels in families.items() for name in np.unique(labels)}
     count = max(_DRAWS, int(4 * len(masks) / alpha))  # so many that the smallest p survives Holm's correction
     rows = [
-        {
-            "family": family,
-            "slice": str(name),
-            "n": int(mask.sum()),
-            **_compared(first, second, mask, metric, count, seed),
-        }
+        {"family": family, "slice": str(name)} | _compared(first, second, mask, metric, count, seed)
         for (family, name), mask in masks.items()
     ]
     table = pandas.DataFrame(rows, columns=COLUMNS)
@@ -93,17 +85,18 @@ def _compared(
     prediction: np.ndarray, target: np.ndarray, inside: np.ndarray, metric: str, count: int, seed: int
 ) -> dict[str, Any]:
     """Slice and rest, their difference, and its p value before Holm's correction."""
-    if min(inside.sum(), (~inside).sum()) < LEAST:
-        return {"verdict": "too few"}
+    number = int(inside.sum())
+    if min(number, inside.size - number) < LEAST:
+        return {"n": number, "verdict": "too few"}
     one, rest = (_measured(prediction[part], target[part], metric, seed) for part in (inside, ~inside))
     value = one.value - rest.value
     # The interval of a difference of two independent figures from an interval of each.
     low = value - np.hypot(one.value - one.low, rest.high - rest.value)
     high = value + np.hypot(one.high - one.value, rest.value - rest.low)
-    found = {"value": one.value, "low": one.low, "high": one.high, "rest": rest.value, "difference": value}
+    found = {"n": number, "value": one.value, "low": one.low, "high": one.high, "rest": rest.value}
     p = _p_value(prediction, target, inside, metric, count, seed) if np.isfinite(value) else np.nan
     verdict = "undefined" if np.isnan(p) else "not shown"
-    return found | {"difference_low": low, "difference_high": high, "p": p, "verdict": verdict}
+    return found | {"difference": value, "difference_low": low, "difference_high": high, "p": p, "verdict": verdict}
 
 
 def _measured(prediction: np.ndarray, target: np.ndarray, metric: str, seed: int) -> Interval:
@@ -113,7 +106,6 @@ def _measured(prediction: np.ndarray, target: np.ndarray, metric: str, seed: int
         squares = bootstrap_interval((prediction - target) ** 2, n=_DRAWS, seed=seed)
         value, low, high = np.sqrt(squares[:3]).tolist()
         return Interval(value, low, high, squares.n)
-
     rng, count, draws = np.random.default_rng(seed), prediction.size, []
     for _ in range(0, _DRAWS, 100):
         rows = rng.integers(count, size=(100, count))
@@ -141,6 +133,8 @@ def _p_value(
         z = np.diff([np.arctanh(np.clip(r, -0.999999, 0.999999)) for r, _ in sides])[0]
         return float(2 * norm.sf(abs(z) / np.sqrt(sum((1 + r * r / 2) / (n - 3) for r, n in sides))))
     items = prediction - target if metric == "bias" else (prediction - target) ** 2
+    if np.ptp(items) == 0:  # no error anywhere, or everywhere the same
+        return 1.0
     method = PermutationMethod(n_resamples=count, rng=np.random.default_rng(seed))
     return float(ttest_ind(items[inside], items[~inside], equal_var=False, method=method).pvalue)
 
@@ -196,9 +190,8 @@ def balanced_weights(
 ) -> np.ndarray:
     """Weigh rows so that in every family each slice has the same total, or the one that is asked for.
 
-    Families are balanced one by one and over again until all agree (raking, Deming and Stephan 1940). With the
-    bound they may agree only in part: a slice of very few rows stays below its share, since one picture that counts
-    fifty times would teach itself and nothing of its slice.
+    Families are balanced in turn until all agree (raking, Deming and Stephan 1940). The bound keeps a slice of very
+    few rows below its share: one picture that counts fifty times would teach itself and nothing of its slice.
 
     Args:
         slices: {family: [N] labels}.
@@ -209,7 +202,7 @@ def balanced_weights(
         float64 [N], above 0, mean 1.
 
     Raises:
-        ValueError: labels that are missing, shares that do not fit the labels, a bound below 1.
+        ValueError: shares that do not fit the labels, a bound below 1; labels as in `slice_table`.
 
     Example:
         >>> balanced_weights({"light": ["dark", "bright", "bright", "bright"]}).round(2).tolist()
@@ -222,14 +215,13 @@ def balanced_weights(
         names, codes = np.unique(labels, return_inverse=True)
         shares = (target or {}).get(family, dict.fromkeys(names, 1 / names.size))
         if set(shares) != set(names) or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
-            raise ValueError(
-                f"target[{family!r}] must give each of {', '.join(names)} a share above 0, adding up to 1; got {shares}"
-            )
+            needed = f"each of {', '.join(names)} a share above 0, adding up to 1"
+            raise ValueError(f"target[{family!r}] must give {needed}; got {shares}")
         aims.append((codes, np.array([shares[name] for name in names]) * labels.size))
     if unknown := set(target or {}) - set(slices):
         raise ValueError(f"target names the family {min(unknown)!r}, slices has {', '.join(slices)}")
     weights: np.ndarray = np.ones(len(aims[0][0]))
-    for _ in range(_ROUNDS):
+    for _ in range(100):
         for codes, wanted in aims:
             weights *= (wanted / np.bincount(codes, weights))[codes]
         weights = weights.clip(1 / bound, bound)
@@ -249,8 +241,7 @@ def balanced_rows(slices: Mapping[str, Any], n: int | None = None, seed: int = 0
         seed: of the draw.
 
     Returns:
-        int64 [n] in random order. Each row comes its expected number of times, rounded down or up (systematic
-        resampling), so chance adds little to what the weights say.
+        int64 [n] in random order. Each row comes as often as it weighs, rounded down or up (systematic resampling).
 
     Raises:
         ValueError: as `balanced_weights`, or n below 1.

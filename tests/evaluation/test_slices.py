@@ -63,7 +63,7 @@ def test_interval_of_the_difference_is_that_of_two_samples_and_p_is_welchs():
 
 @pytest.mark.parametrize(("metric", "change"), [("bias", "shift"), ("rmse", "noise"), ("srcc", "noise")])
 def test_a_planted_fault_is_found_in_its_slice_and_nowhere_else(metric, change):
-    slices, prediction, target = drawn(500, 2)
+    slices, prediction, target = drawn(400, 2)
     dark, rng = slices["light"] == "dark", np.random.default_rng(0)
     prediction[dark] += 0.6 if change == "shift" else 2 * rng.normal(size=dark.sum())
     table = slice_table(prediction, target, slices, metric).set_index(["family", "slice"])
@@ -115,6 +115,17 @@ def test_small_slices_and_constant_ones_are_no_verdict():
     assert np.isfinite(row["value"])
     assert np.isnan(row["low"]), "some resamples do not vary"
     assert slice_table(prediction, target, {"all": ["one"] * 89})["verdict"].tolist() == ["too few"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_score_without_error_has_no_fault():
+    slices, _, target = drawn()
+    for metric in ("bias", "rmse"):
+        table = slice_table(target, target, slices, metric)
+        assert set(table["verdict"]) == {"not shown"}
+        assert not table[["value", "low", "high", "difference"]].to_numpy().any()
+    table = slice_table(target + 1, target, slices, "rmse")
+    assert set(table["verdict"]) == {"not shown"}
 
 
 def test_tables_are_seeded():
