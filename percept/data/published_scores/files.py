@@ -14,7 +14,8 @@ from percept.data import triplet_files
 from percept.data.ratings import RatingsError
 from percept.data.triplets import TripletsError
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def _about_ratings(function: Callable[P, R]) -> Callable[P, R]:
