@@ -9,7 +9,7 @@ import numpy as np
 
 from percept.evaluation.arrays import to_numpy
 from percept.evaluation.correlation import srcc
-from percept.evaluation.logistic import paired
+from percept.evaluation.logistic import paired, varies
 from percept.evaluation.statistics import Interval, bootstrap_interval
 
 if TYPE_CHECKING:
@@ -26,9 +26,8 @@ _DARK, _BRIGHT = 0.85, 0.99  # thirds of the lighting that scenes are drawn with
 
 
 def slice_table(
-    prediction: Any, target: Any, slices: Mapping[str, Any], metric: str = "bias", seed: int = 0,
-    alpha: float = 0.05,
-) -> pandas.DataFrame:  # fmt: skip
+    prediction: Any, target: Any, slices: Mapping[str, Any], metric: str = "bias", seed: int = 0, alpha: float = 0.05
+) -> pandas.DataFrame:
     """Measure a score in every slice of the pictures, against all other pictures.
 
     Args:
@@ -48,9 +47,8 @@ def slice_table(
     Raises:
         ValueError: unknown metric, lengths that differ, labels that are missing, no slice.
 
-    Source: interval of the difference from the two intervals, Zou and Donner (2008). p: permutations of Welch's t, of
-    errors (bias) or squared errors (rmse), which different spreads do not upset; srcc: Fisher's z with the variance
-    of Bonett and Wright (2000).
+    Source: interval of a difference from two intervals, Zou and Donner (2008). p: permutations of Welch's t of errors
+    or squared errors, which unequal spreads do not upset; srcc: Fisher's z, variance of Bonett and Wright (2000).
 
     Example:
         >>> light = np.repeat(["dark", "bright"], 50)
@@ -76,7 +74,7 @@ def slice_table(
     tested = table["verdict"] == "not shown"
     if tested.any():
         table.loc[tested, "p"] = holm(table.loc[tested, "p"])
-        shown = tested & (table["p"] < alpha)
+        shown = table["p"] < alpha
         table.loc[shown, "verdict"] = np.where(table.loc[shown, "difference"] > 0, "higher", "lower")
     return table
 
@@ -90,7 +88,6 @@ def _compared(
         return {"n": number, "verdict": "too few"}
     one, rest = (_measured(prediction[part], target[part], metric, seed) for part in (inside, ~inside))
     value = one.value - rest.value
-    # The interval of a difference of two independent figures from an interval of each.
     low = value - np.hypot(one.value - one.low, rest.high - rest.value)
     high = value + np.hypot(one.high - one.value, rest.value - rest.low)
     found = {"n": number, "value": one.value, "low": one.low, "high": one.high, "rest": rest.value}
@@ -133,7 +130,7 @@ def _p_value(
         z = np.diff([np.arctanh(np.clip(r, -0.999999, 0.999999)) for r, _ in sides])[0]
         return float(2 * norm.sf(abs(z) / np.sqrt(sum((1 + r * r / 2) / (n - 3) for r, n in sides))))
     items = prediction - target if metric == "bias" else (prediction - target) ** 2
-    if np.ptp(items) == 0:  # no error anywhere, or everywhere the same
+    if not varies(items):  # no error anywhere, or the same everywhere
         return 1.0
     method = PermutationMethod(n_resamples=count, rng=np.random.default_rng(seed))
     return float(ttest_ind(items[inside], items[~inside], equal_var=False, method=method).pvalue)
@@ -161,8 +158,8 @@ def checked_slices(slices: Mapping[str, Any], count: int | None = None) -> dict[
 def scene_slices(scenes: Sequence[Scene]) -> dict[str, np.ndarray]:
     """Label scenes for `slice_table`: {family: str [N]}.
 
-    Families: "category" and "colour" of the largest thing that can be named ("none" without one; "natural" in its own
-    colours), "background", "lighting" (dark, normal, bright) and "warmth" (cold, neutral, warm) of the light.
+    Families: "category" and "colour" ("natural" if not painted) of the largest thing that can be named ("none" without
+    one), "background", "lighting" (dark, normal, bright) and "warmth" (cold, neutral, warm) of the light.
 
     Example:
         >>> from percept.data.scenes import scene
@@ -232,11 +229,10 @@ def balanced_rows(slices: Mapping[str, Any], n: int | None = None, seed: int = 0
     """Draw training rows so that slices are balanced: the correction of a bias that comes from rare slices.
 
     Rows and not weights, because the losses of `percept.training.rate` are of a batch (correlation, order) and
-    have no weight of a row; a row drawn twice counts twice in every loss and for every method. Draw from training
-    rows only, after the split: a row on both sides of a split is no held-out row.
+    have no weight of a row; a row drawn twice counts twice in every loss and for every method.
 
     Args:
-        slices: {family: [N] labels} of the training rows.
+        slices: {family: [N] labels} of training rows only; a row on both sides of a split is no held-out row.
         n: rows to draw; N unless given.
         seed: of the draw.
 

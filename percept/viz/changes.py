@@ -27,6 +27,8 @@ def verdict_figure(
     figure = new_figure(7, 1.5 + 0.27 * len(table))
     axes = figure.subplots()
     palette = colors(6)
+    # One wild task must not squeeze all others to a line.
+    limit = float(np.clip(np.abs(table[["low", "high"]].to_numpy() / table[["tolerance"]].to_numpy()).max(), 2, 12))
     shown: set[str] = set()
     order = list(VERDICT_LOOKS)  # of the legend
     for row, (_, entry) in sorted(enumerate(table.iterrows()), key=lambda one: order.index(one[1][1]["verdict"])):
@@ -35,12 +37,16 @@ def verdict_figure(
         value, low, high = (entry[key] / entry["tolerance"] for key in ("difference", "low", "high"))
         name = None if entry["verdict"] in shown else entry["verdict"]
         look: dict[str, Any] = {"color": color, "marker": marker, "ls": "", "ms": 7, "capsize": 2.5}
-        axes.errorbar(value, row, xerr=[[max(value - low, 0)], [max(high - value, 0)]], label=name, **look)
+        at = float(np.clip(value, -limit, limit))
+        axes.errorbar(at, row, xerr=[[max(at - low, 0)], [max(high - at, 0)]], label=name, **look)
+        if at != value:  # beyond the axis: the number stands beside the mark at its edge
+            where: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": "small", "color": color}
+            axes.annotate(
+                f"{value:+.0f}", (at, row), (8 if value < 0 else -8, 0), ha="left" if value < 0 else "right", **where
+            )
         shown.add(entry["verdict"])
     axes.axvspan(-1, 1, color="0.93", lw=0, zorder=0)
     axes.axvline(0, color=GRAY, lw=1, zorder=1)
-    # One wild task must not squeeze all others to a line.
-    limit = float(np.clip(np.abs(table[["low", "high"]].to_numpy() / table[["tolerance"]].to_numpy()).max(), 2, 12))
     axes.set(yticks=range(len(table)), yticklabels=list(table.index), xlabel=label, xlim=(-limit * 1.05, limit * 1.05))
     axes.set_ylim(len(table) - 0.4, -0.6)
     _family_lines(axes, list(table["family"]) if "family" in table else [])

@@ -123,8 +123,8 @@ def slice_figure(table: "pd.DataFrame", *, title: str, note: str = "", label: st
     axes.locator_params(axis="x", nbins=6)
     axes.set_ylim(len(drawn) - 0.4, -0.6)
     _family_lines(axes, list(drawn["family"]))
-    left = f"; {len(table) - len(drawn)} slices have too few rows" if len(drawn) < len(table) else ""
-    head(axes, title, (note or "95 % intervals, uncorrected; verdicts corrected for their number (Holm)") + left)
+    left = f"; {len(table) - len(drawn)} slices too small" if len(drawn) < len(table) else ""
+    head(axes, title, (note or "95 % intervals, verdicts after Holm's correction") + left)
     legend(figure, axes, len(shown))
     return figure
 
@@ -168,5 +168,5 @@ def slice_alt(title: str, table: "pd.DataFrame") -> str:
     }
     few = int(table["verdict"].isin(["too few", "undefined"]).sum())
     rest = f"Of {len(table)} slices {len(table) - len(shown) - few} are not shown to differ from the rest"
-    rest += f", {few} have too few rows." if few else "."
+    rest += f", too few rows in {few}." if few else "."
     return f"{describe_values(title, values)} {rest}" if values else f"{title}. {rest}"

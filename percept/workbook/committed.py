@@ -30,7 +30,7 @@ def draw_all(folder: Path) -> list[Path]:
     style.use_style()
     drawn = {
         "scenes": _scenes(), "language_shifts": _shifts(), "few_labels": _few_labels(), "textile": _textile(),
-        "agreement": _agreement(), "label_budget": _label_budget(),
+        "agreement": _agreement(),
     }  # fmt: skip
     return [_save(folder, name, figure, text) for name, (figure, text) in drawn.items()]
 
@@ -104,20 +104,6 @@ def _agreement() -> tuple[Figure, str]:
     figure = alignment.agreement_figure(ways, ceiling=ceiling, chance=None, title=title, note=note)
     text = alt.describe_values(f"{title}, noise ceiling {ceiling.value:.3f}", ways, 0.5)
     return figure, text
-
-
-def _label_budget() -> tuple[Figure, str]:
-    """Held-out agreement by number of judgments, for every way of choosing the questions."""
-    table = studies.load("label_budget").table
-    base, top = (seed_interval(table.groupby("seed")[name].first()) for name in ("frozen", "ceiling"))
-    curves_by_arm = {}
-    for arm, rows in table.groupby("arm", sort=False):
-        counts = [int(c.split("@")[1]) for c in rows if c.startswith("2AFC@") and rows[c].notna().all()]
-        curves_by_arm[arm] = (counts, [seed_interval(rows[f"2AFC@{count}"]) for count in counts])
-    title, note = "What choosing the questions is worth", "95 % t interval over five simulated campaigns"
-    figure = alignment.budget_figure(curves_by_arm, title=title, note=note, base=base, ceiling=top)
-    series = {arm: (counts, [interval.value for interval in found]) for arm, (counts, found) in curves_by_arm.items()}
-    return figure, alt.describe_series("Agreement with simulated raters by number of judgments", series)
 
 
 def _few_labels() -> tuple[Figure, str]:

@@ -260,6 +260,9 @@ def test_a_constant_map_is_a_random_order_and_like_no_other():
         found = deletion_insertion(patch_score, pixels, flat, 4, orders=4, seed=seed)
         outside += sum(not gain.low <= 0 <= gain.high for gain in (found.deletion_gain, found.insertion_gain))
     assert outside <= 7, "about 2 of 40 are expected"
+    shares = np.concatenate([found.insertion.own[None], found.insertion.random])
+    assert len(np.unique(shares.argmax(2))) > 1, "pictures and orders differ in when the tile comes that matters"
+    assert (shares.std(0).max(1) > 0).mean() > 0.9
     assert np.isnan(map_similarity(flat, np.random.default_rng(0).normal(size=flat.shape))).all()
 
 

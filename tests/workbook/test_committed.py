@@ -38,3 +38,25 @@ def test_card_quotes_the_study(rows, shift):
     cells = [seed_interval(rows[f"{language} prompts: {shift}"]) for language in ("English", "Japanese")]
     line = " | ".join(f"{100 * i.value:.1f} % ({100 * i.low:.1f} to {100 * i.high:.1f})" for i in cells)
     assert f"| {shift} | {line} |" in CARD.read_text("utf-8")
+
+
+def test_readme_quotes_the_study_of_alignment():
+    study = studies.load("alignment")
+    assert not study.stale
+    assert not study.missing
+    arms = {arm: rows.mean(numeric_only=True) for arm, rows in study.table.groupby("arm")}
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+
+    def votes(arm, column="2AFC"):
+        return f"{100 * arms[arm][column]:.1f} %"
+
+    base, ceiling = votes("frozen", "frozen encoder"), votes("frozen", "ceiling")
+    assert f"from {base} to {votes('LoRA')} of votes, where the noise ceiling is {ceiling}" in text
+    first, second = votes("frozen", "linear read-out"), votes("frozen", "linear read-out, cls_patch")
+    assert f"same frozen features reaches {first}, one of its patch features {second}" in text
+    assert f"shuffled votes reach {votes('LoRA, shuffled votes')}" in text
+    names = [f"{100 * arms[arm]['noun zero-shot']:.0f} %" for arm in ("frozen", "LoRA")]
+    assert f"falls from {names[0]} to {names[1]}" in text
+    lite = "efficientnet-lite0"
+    first, last = votes(f"{lite}: frozen", "frozen encoder"), votes(f"{lite}: LoRA")
+    assert f"gains from {first} to {last}, beyond its read-out ({votes(f'{lite}: frozen', 'linear read-out')})" in text
