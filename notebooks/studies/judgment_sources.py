@@ -53,7 +53,7 @@ def run(arm: str, seed: int, budget: dict) -> dict[str, float]:
             learning_rate=budget["learning_rate"], last_blocks=budget["last_blocks"], keep_references=True,
             precision="bf16",
         )  # fmt: skip
-        aligned = align(encoder, *parts, config, device="cpu", progress=None)
+        aligned = align(encoder, *parts, config=config, device="cpu", progress=None)
         encoder = aligned.encoder
         numbers = {"best epoch": aligned.best_epoch, "seconds": aligned.seconds}
     for source, test in _tests(seed).items():

@@ -80,6 +80,6 @@ def _tuned(sets: dict[str, munsell.MunsellSet], shuffled: bool, seed: int, budge
         seed=seed,
         precision="bf16",
     )
-    aligned = align(_encoder(), *parts, config, device="cpu", progress=None)
+    aligned = align(_encoder(), *parts, config=config, device="cpu", progress=None)
     numbers = {"best epoch": aligned.best_epoch, "triplets/s": aligned.triplets_per_second}
     return encoder_distances(aligned.encoder, sets["test"].triplets), {k: float(v) for k, v in numbers.items()}
