@@ -49,13 +49,14 @@ def verdict_figure(
     axes.axvline(0, color=GRAY, lw=1, zorder=1)
     axes.set(yticks=range(len(table)), yticklabels=list(table.index), xlabel=label, xlim=(-limit * 1.05, limit * 1.05))
     axes.set_ylim(len(table) - 0.4, -0.6)
-    _family_lines(axes, list(table["family"]) if "family" in table else [])
+    family_lines(axes, list(table["family"]) if "family" in table else [])
     head(axes, title, note)
     legend(figure, axes, len(shown))
     return figure
 
 
-def _family_lines(axes: "Axes", families: Sequence[str]) -> None:
+def family_lines(axes: "Axes", families: Sequence[str]) -> None:
+    """A line above each family of rows, and its name at the right; rows of one family follow each other."""
     for row, family in enumerate(families):
         if row and family == families[row - 1]:
             continue
@@ -122,7 +123,7 @@ def shares_figure(shares: "Mapping[str, pd.DataFrame]", *, title: str, note: str
         axes.tick_params(axis="y", length=0)
     panels[0].set(yticks=range(len(tasks)), yticklabels=tasks)
     panels[0].set_ylim(len(tasks) - 0.4, -0.6)
-    _head_of_all(figure, title, note)
+    head_of_all(figure, title, note)
     legend(figure, panels[0], 4)
     return figure
 
@@ -155,12 +156,12 @@ def sweep_figure(
         axes.set(xlabel="examples to choose from")
         axes.set_title(name, fontsize="medium", loc="right")
     panels[0].set_ylabel(label)
-    _head_of_all(figure, title, note)
+    head_of_all(figure, title, note)
     legend(figure, panels[0], 4)
     return figure
 
 
-def _head_of_all(figure: "Figure", title: str, note: str) -> None:
+def head_of_all(figure: "Figure", title: str, note: str) -> None:
     """Title and note above several panels; `head` would make the first as wide as its words."""
     words = figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize="large")
     look: dict[str, Any] = {"fontsize": "small", "color": GRAY, "annotation_clip": False, "in_layout": False}

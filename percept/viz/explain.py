@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from percept.viz.alt import describe_series, describe_values
-from percept.viz.changes import _family_lines, _head_of_all
+from percept.viz.changes import family_lines, head_of_all
 from percept.viz.pictures import wrap_text
 from percept.viz.style import DASHES, GRAY, MARKERS, colors, error_bar, head, legend, new_figure
 
@@ -51,7 +51,7 @@ def map_figure(
             axes.spines[:].set_visible(False)
     for axes, name in zip(grid[0], ["picture", *maps], strict=True):
         axes.set_title(wrap_text(name, 13), fontsize="medium", loc="center")
-    _head_of_all(figure, title, note or "solid purple: raised the score; dashed orange: lowered it")
+    head_of_all(figure, title, note or "solid purple: raised the score; dashed orange: lowered it")
     return figure
 
 
@@ -92,7 +92,7 @@ def faithfulness_figure(curves: "Mapping[str, Faithfulness]", *, title: str, not
             axes.plot(each.share, each.own.mean(0), DASHES[index % 4], label=name, **look)
         axes.set(xlabel=f"share of tiles {'removed' if part == 'deletion' else 'inserted'}", xlim=(0, 1))
     panels[0].set_ylabel("mean score")
-    _head_of_all(figure, title, note or "highest tiles first: a faithful map falls fast (left) and rises fast (right)")
+    head_of_all(figure, title, note or "highest tiles first: a faithful map falls fast (left) and rises fast (right)")
     legend(figure, panels[0], len(curves) + 1)
     return figure
 
@@ -122,7 +122,7 @@ def slice_figure(table: "pd.DataFrame", *, title: str, note: str = "", label: st
     axes.set(yticks=range(len(drawn)), yticklabels=names, xlabel=label)
     axes.locator_params(axis="x", nbins=6)
     axes.set_ylim(len(drawn) - 0.4, -0.6)
-    _family_lines(axes, list(drawn["family"]))
+    family_lines(axes, list(drawn["family"]))
     left = f"; {len(table) - len(drawn)} slices too small" if len(drawn) < len(table) else ""
     head(axes, title, (note or "95 % intervals, verdicts after Holm's correction") + left)
     legend(figure, axes, len(shown))
