@@ -5,7 +5,8 @@ opinion of KADID's raters for that distortion and level), no ratings of these ph
 learn from, one to choose by, two to score on; a seed is another split. All ways see the same crops, in views at native
 resolution (percept-tiny: four of 64 px, EfficientNet-Lite0: one of 128 px), and are scored by rank and linear
 correlation: overall, within a distortion (across its levels) and within a level (across distortions). The oracles know
-the distortion, the level, or both, and nothing of the picture. Shuffled labels are the negative control.
+the distortion, the level, or both, and nothing of the picture. "LoRA" splits the attention's matrix into query, key
+and value, "LoRA, fused" adapts it as one (peft's way). Shuffled labels are the negative control.
 """
 
 from functools import cache
@@ -16,6 +17,7 @@ from percept import load_encoder
 from percept.data.natural_scene import natural_scene_statistics
 from percept.data.quality import cell_oracle, every_split, level_oracle, quality_bench, type_oracle
 from percept.evaluation.correlation import krcc, plcc, srcc, within_groups
+from percept.models.adapters import adapter_parameters
 from percept.training.prompt_tuning import learn_prompt
 from percept.training.rate import RateConfig, rate
 from percept.training.score_baselines import ANTONYMS, antonym_scores, features_of, kernel_scores, ridge_scores
@@ -28,7 +30,8 @@ ENCODERS = ("percept-tiny", "efficientnet-lite0")
 WAYS = ("ridge", "kernel", "head", "LoRA", "full")
 ARMS = [
     "oracles", "natural-scene statistics", *(f"{encoder}: {way}" for encoder in ENCODERS for way in WAYS),
-    "percept-tiny: antonyms", "percept-tiny: learned prompt", "percept-tiny: LoRA, shuffled labels",
+    "percept-tiny: antonyms", "percept-tiny: learned prompt", "percept-tiny: LoRA, fused",
+    "percept-tiny: LoRA, shuffled labels",
 ]  # fmt: skip
 SEEDS = list(range(10))
 
@@ -71,7 +74,7 @@ def run(arm: str, seed: int, budget: dict) -> dict[str, float]:
             }.items()
             for figure, value in _figures(predicted, split.test).items()
         }  # fmt: skip
-    if way in ("head", "LoRA", "full", "LoRA, shuffled labels"):
+    if way in ("head", "full") or way.startswith("LoRA"):
         return _trained(name, way, split, seed, budget)
     return _figures(_read_out(name, way, split, seed), split.test)
 
@@ -101,11 +104,13 @@ def _trained(name: str, way: str, split, seed: int, budget: dict) -> dict[str, f
     config = RateConfig(
         method, "pearson", epochs=budget["epochs"], patience=budget["patience"], batch_size=budget["batch_size"],
         learning_rate=budget["full_learning_rate" if method == "full" else "learning_rate"], seed=seed,
-        most_views=budget["views"][name], precision="bf16",
+        most_views=budget["views"][name], precision="bf16", route="mha" if way == "LoRA, fused" else "auto",
     )  # fmt: skip
     held = bench.pictures[split.validate], bench.score[split.validate]
     rated = rate(_encoder(name), bench.pictures[split.train], given, held, config, device="cpu", progress=None)
     numbers = _figures(rated.raw(bench.pictures[split.test]), split.test)
+    if method == "lora":
+        numbers["adapter parameters"] = float(sum(each.numel() for each in adapter_parameters(rated.encoder).values()))
     return numbers | {"best epoch": float(rated.best_epoch), "seconds": rated.seconds}
 
 

@@ -18,11 +18,12 @@ def agreement_figure(
     chance: float | None = 0.5,
     title: str,
     note: str = "95 % interval over triplets",
+    label: str = "agreement with held-out judgments (2AFC score)",
 ) -> "Figure":
     """One point with its interval per way of telling pictures apart; noise ceiling and chance as lines.
 
     Args:
-        ways: {name: Interval} of two-alternative scores, in the order to show.
+        ways: {name: Interval} of two-alternative scores (or of what `label` says), in the order to show.
         ceiling: Interval or number, the noise ceiling.
         chance: the level of guessing.
     """
@@ -44,7 +45,7 @@ def agreement_figure(
         axes.axvline(number_of(ceiling), color="black", ls="--", lw=1.3, label="noise ceiling")
     if chance is not None:
         axes.axvline(chance, color=GRAY, ls=":", lw=1.5, label="chance")
-    axes.set(yticks=range(len(ways)), yticklabels=list(ways), xlabel="agreement with held-out judgments (2AFC score)")
+    axes.set(yticks=range(len(ways)), yticklabels=list(ways), xlabel=label)
     low = min([interval[1] for interval in ways.values()] + ([] if chance is None else [chance]))
     high = max([interval[2] for interval in ways.values()] + ([] if ceiling is None else [number_of(ceiling)]))
     axes.set_xlim(low - 0.02, high + 0.06)
