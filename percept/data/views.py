@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from percept.data.opening import open_image
+from percept.data.opening import MAX_PIXELS, header, open_image
+from percept.data.pixels import orientation
 
 
 def view_corners(length: int, side: int, most: int) -> np.ndarray:
@@ -39,10 +40,7 @@ def grid_views(picture: np.ndarray, side: int, most: int = 3) -> np.ndarray:
         uint8 [V, side, side, 3], row by row.
     """
     picture = _large_enough(picture, side, most)
-    rows, columns = (
-        view_corners(length, side, most) if most > 1 else np.array([(length - side) // 2])
-        for length in picture.shape[:2]
-    )
+    rows, columns = _corners(picture.shape[:2], side, most)
     return np.stack([picture[top : top + side, left : left + side] for top in rows for left in columns])
 
 
@@ -54,17 +52,33 @@ def random_views(picture: np.ndarray, side: int, count: int = 15, seed: int = 0)
     return np.stack([picture[top : top + side, left : left + side] for top, left in corners])
 
 
+def _corners(size: tuple[int, ...], side: int, most: int) -> list[np.ndarray]:
+    if most == 1:
+        return [np.array([(length - side) // 2]) for length in size]
+    return [view_corners(length, side, most) for length in size]
+
+
 def _large_enough(picture: np.ndarray, side: int, count: int) -> np.ndarray:
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
         raise ValueError(f"picture must be uint8 [H, W, 3], got {picture.dtype} {list(picture.shape)}")
     if side < 1 or count < 1:
         raise ValueError(f"side and number of views must be at least 1, got {side} and {count}")
-    height, width = picture.shape[:2]
-    if min(height, width) >= side:
+    height, width = _enlarged(*picture.shape[:2], side)
+    if (height, width) == picture.shape[:2]:
         return picture
-    scale = side / min(height, width)
-    size = max(side, round(width * scale)), max(side, round(height * scale))
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _enlarged(height: int, width: int, side: int) -> tuple[int, int]:
+    scale = max(1.0, side / min(height, width))
+    return max(side, round(height * scale)), max(side, round(width * scale))
+
+
+def _size(file: Path) -> tuple[int, int]:
+    """Height and width from the header: decoding a file only to count its views would cost as much as scoring it."""
+    with header(file, MAX_PIXELS) as image:
+        size = image.height, image.width
+        return size if orientation(image) < 5 else size[::-1]
 
 
 class Views:
@@ -83,7 +97,7 @@ class Views:
 
     def __init__(self, pictures: np.ndarray | list[np.ndarray] | list[Path], side: int, most: int = 3) -> None:
         self.pictures, self.side, self.most = pictures, side, most
-        counts = [len(self._grid(row)) for row in range(len(pictures))]
+        counts = [self._count(row) for row in range(len(pictures))]
         self.owner = np.repeat(np.arange(len(pictures)), counts)
         self._first = np.cumsum([0, *counts])
 
@@ -110,6 +124,13 @@ class Views:
         sums = np.add.reduceat(values, self._first[:-1], axis=0)
         means: np.ndarray = sums / np.diff(self._first).reshape(-1, *[1] * (values.ndim - 1))
         return means
+
+    def _count(self, row: int) -> int:
+        picture = self.pictures[row]
+        if not isinstance(picture, Path):
+            return len(self._grid(row))
+        rows, columns = _corners(_enlarged(*_size(picture), self.side), self.side, self.most)
+        return len(rows) * len(columns)
 
     def _grid(self, row: int) -> np.ndarray:
         picture = self.pictures[row]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
-from percept.data.opening import ImageError
+from percept.data.opening import ImageError, open_image
 from percept.data.views import Views, grid_views, random_views, view_corners
 
 RNG = np.random.default_rng(0)
@@ -60,6 +60,11 @@ def test_views_of_many_pictures(tmp_path):
     for path, one in zip(paths, pictures, strict=True):
         Image.fromarray(one).save(path)
     assert np.array_equal(Views(paths, 16)(order), every[order])
+    lying = tmp_path / "lying.jpg"
+    turned = Image.fromarray(picture(16, 48))
+    turned.getexif()[ExifTags.Base.Orientation] = 6
+    turned.save(lying, exif=turned.getexif())
+    assert len(Views([lying], 16, 2)) == len(Views([np.asarray(open_image(lying))], 16, 2)) == 2
     means = views.mean(np.arange(13.0))
     assert means.tolist() == [4.0, 9.0, 11.0]
     assert np.allclose(views.mean(np.arange(26.0).reshape(13, 2)), [[8, 9], [18, 19], [22, 23]])
