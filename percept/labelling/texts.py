@@ -129,8 +129,8 @@ BY_TASK: dict[str, dict[str, dict[str, str]]] = {
     "rating": {
         "en": _EN_RATING | {
             "keys_on": "Keys are on: 1 to 5 = the five answers, Space or S = can't tell, U or Backspace = undo",
-            "consent": "You will see single pictures, and say in five steps, from bad to excellent, how good it is. "
-            + _RULES["en"],
+            "consent": "You will see one picture at a time, and say in five steps, from bad to excellent, how "
+            "good it is. " + _RULES["en"],
         },
         "ja": _JA_RATING | {
             "keys_on": "キー操作：1～5 で評価、Space・S で「判断できない」、U・Backspace で1つ戻る",
@@ -142,8 +142,8 @@ BY_TASK: dict[str, dict[str, dict[str, str]]] = {
         "en": _EN_RATING | {
             "keys_on": "Keys are on: ← → move the slider by 1, Page Up and Page Down by 10, Enter = confirm, "
             "Space or S = can't tell, U or Backspace = undo",
-            "consent": "You will see single pictures, and say how good each is: move the slider to any place from bad "
-            "to excellent, then confirm it. " + _RULES["en"],
+            "consent": "You will see one picture at a time, and say how good it is: move the slider to any place from "
+            "bad to excellent, then confirm it. " + _RULES["en"],
         },
         "ja": _JA_RATING | {
             "keys_on": "キー操作：←・→ で1ずつ、PageUp・PageDown で10ずつ動かし、Enter で確定、"

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 
-URL, CHROMIUM, SHOTS = (*sys.argv[1:4], "", "", "")[:3]
+URL, CHROMIUM, SHOTS, PART = (*sys.argv[1:5], "", "", "", "")[:4]
 PANEL, STAGE = ".percept-panel", ".percept-stage"
 pressed, undone, foreign = [], 0, []
 
@@ -23,8 +23,12 @@ def open_notebook(page, name):
 
 
 def run_cell(page):
-    page.locator(".jp-CodeCell .cm-content").first.click()
-    page.keyboard.press("Control+Enter")
+    for _ in range(5):  # on a busy machine the page is there before its shortcuts are
+        page.locator(".jp-CodeCell .cm-content").first.click()
+        page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(2000)
+        if page.locator(".jp-CodeCell .jp-InputPrompt").first.inner_text() != "[ ]:":
+            break
     page.locator(PANEL).first.wait_for(timeout=90_000)
 
 
@@ -214,6 +218,52 @@ def other_kernel(page):
     page.screenshot(path=f"{SHOTS}/6_final_dark_ja.png")
 
 
+def triplets(page):
+    open_notebook(page, "one")
+    page.wait_for_timeout(500)
+    sign_in(page)
+    first_half(page)
+    second_half(page)
+    other_kernel(page)
+
+
+def scores(page):
+    """Ratings, slider and pairs, each in its notebook and kernel; the reload in the middle comes back to its place."""
+    plans = {"rating": ("4", "1", "Space", "5"), "slider": None, "pair": ("f", "ArrowRight", "s", "j")}
+    for task, keys in plans.items():
+        open_notebook(page, task)
+        if task == "rating":  # consent holds for the later studies
+            page.locator(f"{PANEL} input[type=checkbox]").check()
+            page.screenshot(path=f"{SHOTS}/7_consent.png")
+            page.locator(f"{PANEL} button", has_text="Begin").click()
+        ready(page)
+        page.locator(STAGE).click(position={"x": 5, "y": 5})
+        for key in keys or ():
+            press(page, key, key)
+        if keys is None:
+            assert page.locator(".percept-act-confirm").is_disabled()
+            page.keyboard.press("Enter")  # without a place it is no answer
+            page.wait_for_timeout(500)
+            slide(page, ("Home", "PageUp", "ArrowRight"), 11)
+            slide(page, ("End", "ArrowLeft"), 99)
+            page.screenshot(path=f"{SHOTS}/7_slider.png")
+            press(page, "Space", "skip")
+            slide(page, ("ArrowUp",), 51)
+        page.wait_for_timeout(400)
+        page.evaluate("document.querySelector('.percept-panel').scrollIntoView({block: 'center'})")
+        page.screenshot(path=f"{SHOTS}/7_{task}_after.png")
+        open_notebook(page, task)
+        ready(page)
+        state(page, "4 of" if task != "pair" else "8問中 4問")
+
+
+def slide(page, keys, expected):
+    for key in keys:
+        page.keyboard.press(key)
+    assert page.locator(".percept-value").inner_text() == str(expected)
+    press(page, "Enter", expected)
+
+
 def main():
     from playwright.sync_api import sync_playwright
 
@@ -223,12 +273,7 @@ def main():
         page.on("request", note_foreign)
         page.on("console", lambda message: print("console:", message.text) if message.type == "error" else None)
         try:
-            open_notebook(page, "one")
-            page.wait_for_timeout(500)
-            sign_in(page)
-            first_half(page)
-            second_half(page)
-            other_kernel(page)
+            scores(page) if PART == "scores" else triplets(page)
         except BaseException:
             page.screenshot(path=f"{SHOTS}/failed.png")
             raise

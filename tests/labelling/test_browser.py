@@ -30,9 +30,16 @@ CHROMIUM = os.environ.get("PERCEPT_CHROMIUM") or shutil.which("chromium") or shu
 PLAYWRIGHT = os.environ.get("PERCEPT_PLAYWRIGHT") or sys.executable
 CELL = """
 from percept.labelling import label_folder
-panel = label_folder("photos", n=20, seed=3, repeats=0.1, study="pilot", store="judgments.sqlite", OPTIONS)
+panel = label_folder("photos", n=N, seed=3, study="STUDY", store="judgments.sqlite", OPTIONS)
 panel
 """
+NOTEBOOKS = {
+    "one": (20, "pilot", "repeats=0.1, groups=['inspector', 'designer']"),
+    "two": (20, "pilot", "repeats=0.1, rater='ann', language='ja'"),
+    "rating": (8, "rating", "repeats=0, task='rating', rater='ann'"),
+    "slider": (8, "slider", "repeats=0, task='slider', rater='ann'"),
+    "pair": (8, "pair", "repeats=0, task='pair', rater='ann', language='ja'"),
+}
 
 
 def _has_playwright():
@@ -53,8 +60,9 @@ def lab(tmp_path):
         shape = (8, 8) if number % 2 else (300, 400)
         small = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(small).resize(shape[::-1], Image.Resampling.NEAREST).save(work / f"photos/{number:02d}.png")
-    for name, options in (("one", "groups=['inspector', 'designer']"), ("two", "rater='ann', language='ja'")):
-        cells = [nbformat.v4.new_code_cell(CELL.replace("OPTIONS", options).strip()),
+    for name, (count, study, options) in NOTEBOOKS.items():
+        filled = CELL.replace("N,", f"{count},").replace("STUDY", study).replace("OPTIONS", options)
+        cells = [nbformat.v4.new_code_cell(filled.strip()),
                  nbformat.v4.new_code_cell("ffjj = 1")]  # fmt: skip
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), work / f"{name}.ipynb")
@@ -95,17 +103,35 @@ def _wait(url, server):
     raise AssertionError("the server did not start within a minute")
 
 
-def test_twenty_triplets_by_keyboard_with_undo_reload_resume_and_japanese(lab):
+def _driven(lab, part):
+    """What the driver reports of one part: what was pressed, how often undone."""
     work, url = lab
     shots = Path(os.environ.get("PERCEPT_SHOTS") or work / "shots")
     shots.mkdir(parents=True, exist_ok=True)
-    command = [PLAYWRIGHT, str(Path(__file__).with_name("browser_drive.py")), url, CHROMIUM, str(shots)]
+    command = [PLAYWRIGHT, str(Path(__file__).with_name("browser_drive.py")), url, CHROMIUM, str(shots), part]
     fonts = _japanese_fonts(work)
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, env=os.environ | fonts)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["foreign"] == [], "a request left the machine"
+    return report
 
+
+def test_ratings_slider_and_pairs_by_keyboard_and_after_a_reload(lab):
+    report = _driven(lab, "scores")
+    store = Judgments(lab[0] / "judgments.sqlite")
+    assert store.answers("rating")["answer"].tolist() == [4, 1, "skip", 5]
+    assert store.answers("slider")["answer"].tolist() == [11.0, 99.0, "skip", 51.0]
+    pairs = store.answers("pair")
+    exchanged = {"left": "right", "right": "left", "skip": "skip"}
+    shown = [exchanged[a] if s else a for a, s in zip(pairs["answer"], pairs["swapped"], strict=True)]
+    assert shown == ["left", "right", "skip", "right"]
+    assert len(report["pressed"]) == 12
+
+
+def test_twenty_triplets_by_keyboard_with_undo_reload_resume_and_japanese(lab):
+    report = _driven(lab, "triplets")
+    work, _ = lab
     store = Judgments(work / "judgments.sqlite")
     items = store.items("pilot")
     trials = plan_trials(np.zeros((len(items), 3)), (3, "pilot", "ann"), repeats=0.1)
