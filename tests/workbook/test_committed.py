@@ -60,3 +60,23 @@ def test_readme_quotes_the_study_of_alignment():
     lite = "efficientnet-lite0"
     first, last = votes(f"{lite}: frozen", "frozen encoder"), votes(f"{lite}: LoRA")
     assert f"gains from {first} to {last}, beyond its read-out ({votes(f'{lite}: frozen', 'linear read-out')})" in text
+
+
+def test_readme_quotes_the_studies_of_sources_and_budgets():
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    sources, budgets = (
+        {arm: rows.mean(numeric_only=True) for arm, rows in studies.load(name).table.groupby("arm")}
+        for name in ("judgment_sources", "label_budget")
+    )
+    none, mid, random = sources["none"], sources["mid-level"], budgets["random"]
+    scenes, same = "scene retrieval nDCG@10", "instance recall@1"
+    shuffled = sources["mid-level, shuffled votes"][scenes]
+    assert f"(nDCG@10) from {none[scenes]:.2f} to {mid[scenes]:.2f} (shuffled votes: {shuffled:.2f})" in text
+    assert f"in another scene from {100 * none[same]:.0f} % to {100 * mid[same]:.0f} %" in text
+    assert max(sources, key=lambda arm: sources[arm]["2AFC low-level"]) == "low-level"
+    real = {arm: means["noun zero-shot"] for arm, means in sources.items() if "shuffled" not in arm}
+    assert min(real, key=real.get) == "low-level"
+    for task in (scenes, same, "noun zero-shot", "segmentation mIoU"):
+        assert abs(sources["category"][task] - none[task]) < 0.04
+    assert f"from {100 * random['frozen']:.1f} % to {100 * random['2AFC@1600']:.1f} % of votes" in text
+    assert random["2AFC@1600"] >= max(budgets[way]["2AFC@1600"] for way in ("uncertainty", "disagreement"))
