@@ -63,13 +63,14 @@ def _large_enough(picture: np.ndarray, side: int, count: int) -> np.ndarray:
         raise ValueError(f"picture must be uint8 [H, W, 3], got {picture.dtype} {list(picture.shape)}")
     if side < 1 or count < 1:
         raise ValueError(f"side and number of views must be at least 1, got {side} and {count}")
-    height, width = _enlarged(*picture.shape[:2], side)
+    height, width = _enlarged(picture.shape[:2], side)
     if (height, width) == picture.shape[:2]:
         return picture
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _enlarged(height: int, width: int, side: int) -> tuple[int, int]:
+def _enlarged(size: tuple[int, ...], side: int) -> tuple[int, int]:
+    height, width = size
     scale = max(1.0, side / min(height, width))
     return max(side, round(height * scale)), max(side, round(width * scale))
 
@@ -129,7 +130,7 @@ class Views:
         picture = self.pictures[row]
         if not isinstance(picture, Path):
             return len(self._grid(row))
-        rows, columns = _corners(_enlarged(*_size(picture), self.side), self.side, self.most)
+        rows, columns = _corners(_enlarged(_size(picture), self.side), self.side, self.most)
         return len(rows) * len(columns)
 
     def _grid(self, row: int) -> np.ndarray:
