@@ -41,6 +41,16 @@ _HOME = {
     "Scale": "calibration",
     "conformal_half_width": "calibration",
     "fit_scale": "calibration",
+    "pairwise_accuracy": "probe_rules",
+    "winoground_scores": "probe_rules",
+    "score_table": "probe_tables",
+    "CosineScorer": "probe_scores",
+    "ProbeResult": "probes",
+    "CalibratedScorer": "probe_calibration",
+    "expected_calibration_error": "probe_calibration",
+    "platt": "probe_calibration",
+    "siglip_curve": "probe_calibration",
+    "TrigramModel": "text_baselines",
 }
 
 
