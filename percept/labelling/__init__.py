@@ -1,4 +1,4 @@
-"""Collecting and judging human judgments: the widget, its sessions, what to ask next, whom to trust."""
+"""Collecting and judging human judgments and descriptions: widgets, sessions, what to ask next, whom to trust."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import importlib
 from typing import Any
 
 _HOME = {
+    "INSPECTION": "templates",
+    "DescribeSession": "describe_session",
+    "Describer": "describer",
     "Labeller": "widget",
     "Questions": "plan",
     "ScriptedRater": "session",
     "Session": "session",
+    "describe_folder": "describe",
     "label_folder": "folder",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,29 +66,56 @@ def label_folder(
     from percept.labelling.widget import Labeller  # the panel needs ipywidgets, the triplets do not
 
     kind = "two_alternative" if task == "triplet" else task
-    if task == "two_alternative" or kind not in TASKS:
-        raise SessionError(f"task must be triplet, pair, rating or slider, not {task!r}")
+    if task in ("two_alternative", "describe") or kind not in TASKS:
+        advice = "; use describe_folder" if task == "describe" else ""
+        raise SessionError(f"task must be triplet, pair, rating or slider, not {task!r}{advice}")
     if task != "triplet" and (within_class or triplets is not None):
         raise SessionError(f"within_class and triplets= belong to the task 'triplet', not to {task!r}")
     folder = Path(data_dir).resolve()
     study = study or (folder.name if task == "triplet" else f"{folder.name} {task}")
-    if not isinstance(store, Judgments):
-        store = Judgments(store or runs.home() / "judgments.sqlite")
+    store = opened_store(store)
+    asked = questions_of(
+        store, study, kind, folder, lambda data: _drawn(data, task, n, seed, within_class), given=triplets
+    )
+    return Labeller(store, study, asked, rater, seed=seed, **panel)
+
+
+def opened_store(store: Judgments | str | Path | None) -> Judgments:
+    """The judgments, or those in a file; default: `judgments.sqlite` beside the run folders."""
+    return store if isinstance(store, Judgments) else Judgments(store or runs.home() / "judgments.sqlite")
+
+
+def questions_of(
+    store: Judgments, study: str, kind: str, folder: Path,
+    draw: Callable[[FolderData], tuple[Triplets | Questions, str]], given: Triplets | None = None,
+) -> Triplets | Questions:  # fmt: skip
+    """What a study asks about the images of a folder: as it is stored, `given`, or drawn now; stored if it is new.
+
+    Args:
+        store, study: where the questions are kept.
+        kind: task as the store names it.
+        folder: of the images.
+        draw: makes the questions, and says how, from the usable images.
+        given: questions of one's own.
+
+    Raises:
+        SessionError, percept.data.judgments.JudgmentError: as in `label_folder`.
+    """
     known = store.studies().set_index("name")["task"]
     if known.get(study, kind) != kind:
         raise SessionError(f"study {study!r} has the task {known[study]!r}, not {kind!r}: give another study name")
     asked: Triplets | Questions
-    if triplets is not None:
-        asked, sampling = triplets, "given"
+    if given is not None:
+        asked, sampling = given, "given"
     elif study in known:
         asked, sampling = stored_questions(store, study, folder), ""
     else:
         data = read_folder(folder)
         if problems := len(data.problems):
             log.warning("%s: %d images cannot be used; scan_folder(...).table() lists them", folder, problems)
-        asked, sampling = _drawn(data, task, n, seed, within_class)
+        asked, sampling = draw(data)
     enter_study(store, study, asked, folder, sampling)
-    return Labeller(store, study, asked, rater, seed=seed, **panel)
+    return asked
 
 
 def _drawn(data: FolderData, task: str, n: int, seed: int, within_class: bool) -> tuple[Triplets | Questions, str]:
@@ -101,7 +129,7 @@ def _drawn(data: FolderData, task: str, n: int, seed: int, within_class: bool) -
 
 
 def random_pictures(data: FolderData, n: int, seed: int = 0, task: str = "rating") -> Questions:
-    """Pictures to rate, each once: n of them, or all of a smaller folder.
+    """Pictures to rate or describe, each once: n of them, or all of a smaller folder.
 
     Raises:
         SessionError: n below 1.

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from percept.data.opening import open_image
+from percept.data.opening import MAX_PIXELS, header, open_image
+from percept.data.pixels import orientation
 
 if TYPE_CHECKING:
     from percept.data.triplets import Triplets
@@ -41,6 +42,19 @@ def shown_picture(triplets: Triplets | Questions, row: int, size: int) -> dict[s
     source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     shape = {"width": picture.width * factor, "height": picture.height * factor}
     return {"src": source, "crisp": factor > 1, **shape}
+
+
+def full_size(triplets: Triplets | Questions, row: int) -> tuple[int, int]:
+    """Width and height of a picture in px, upright, whatever size it is shown at; no pixel is decoded.
+
+    Raises:
+        percept.data.opening.ImageError: a file that is absent or damaged.
+    """
+    images = triplets.images
+    if isinstance(images, np.ndarray):
+        return int(images.shape[2]), int(images.shape[1])
+    with header(images[row], MAX_PIXELS) as image:
+        return image.size[::-1] if orientation(image) > 4 else image.size  # EXIF 5 to 8 lie on their side
 
 
 class Shelf:

@@ -23,12 +23,12 @@ class SessionError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """What to ask of pictures that have no reference: a rating of each, or which of two is better.
+    """What to ask of pictures that have no reference: a rating or description of each, or which of two is better.
 
     Attributes:
         images: uint8 [N, H, W, 3], or N image files.
-        items: int64 [T, 1], pictures to rate, or [T, 2], left and right; positions in `images`.
-        task: "rating" (five categories), "slider" (0 to 100) or "pair".
+        items: int64 [T, 1], pictures to rate or describe, or [T, 2], left and right; positions in `images`.
+        task: "rating" (five categories), "slider" (0 to 100), "pair" or "describe".
         groups: str [T], category, "" without one.
 
     Raises:
@@ -46,8 +46,9 @@ class Questions:
     groups: np.ndarray = None  # type: ignore[assignment]  # none
 
     def __post_init__(self) -> None:
-        if self.task not in ("rating", "slider", "pair"):
-            raise SessionError(f"task must be rating, slider or pair, not {self.task!r}; triplets are `Triplets`")
+        if self.task not in ("rating", "slider", "pair", "describe"):
+            message = f"task must be rating, slider, pair or describe, not {self.task!r}"
+            raise SessionError(f"{message}; triplets are `Triplets`")
         images = Triplets(self.images, np.zeros((0, 3)), np.zeros(0)).images  # the same checks of pictures
         items, count = np.asarray(self.items), len(TASKS[self.task].pictures)
         if items.ndim != 2 or items.shape[1] != count or not np.issubdtype(items.dtype, np.integer):

@@ -2,18 +2,22 @@
 
 LANGUAGES = {"en": "English", "ja": "日本語"}
 
-# The end of every consent text.
-_RULES = {
-    "en": "There is no right or wrong: we want to know how it looks to you. If you can't tell, say so. "
-    "Some questions come twice. You can take a break or stop at any time and go on later.\n"
-    "We store your pseudonym, group and language, this text, and your answers with their time and how long they "
+# What becomes of the answers: the last paragraph of every consent text.
+STORED = {
+    "en": "We store your pseudonym, group and language, this text, and your answers with their time and how long they "
     "took. Nothing else about you is recorded. The answers are used to tune and to evaluate image models. You can "
     "have your answers handed to you or deleted at any time.",
-    "ja": "正解・不正解はありません。見たままの印象でお答えください。判断できないときは「判断できない」を選べます。"
-    "同じ設問が2回表示されることがあります。いつでも休憩・中断でき、あとで続きから再開できます。\n"
-    "記録する内容は、仮名、グループ、表示言語、この説明文、回答とその日時、回答にかかった時間です。"
+    "ja": "記録する内容は、仮名、グループ、表示言語、この説明文、回答とその日時、回答にかかった時間です。"
     "これ以外の個人に関する情報は記録しません。回答は、画像認識モデルの調整と評価に使用します。"
     "ご自身の回答の開示や削除は、いつでもお申し出いただけます。",
+}
+
+# The end of every consent text about choices and ratings.
+_RULES = {
+    "en": "There is no right or wrong: we want to know how it looks to you. If you can't tell, say so. "
+    "Some questions come twice. You can take a break or stop at any time and go on later.\n" + STORED["en"],
+    "ja": "正解・不正解はありません。見たままの印象でお答えください。判断できないときは「判断できない」を選べます。"
+    "同じ設問が2回表示されることがあります。いつでも休憩・中断でき、あとで続きから再開できます。\n" + STORED["ja"],
 }
 
 TEXTS: dict[str, dict[str, str]] = {

@@ -13,9 +13,10 @@ import traitlets
 
 from percept.data.judgments import Judgments
 from percept.labelling.pictures import Shelf
-from percept.labelling.plan import Questions, SessionError, Trial, rater_name, task_of
+from percept.labelling.plan import Questions, SessionError, Trial, task_of
 from percept.labelling.session import Session
 from percept.labelling.texts import LANGUAGES, remaining, words
+from percept.labelling.welcome import Welcome
 
 if TYPE_CHECKING:
     from percept.data.triplets import Triplets
@@ -75,21 +76,25 @@ class Labeller(ipywidgets.VBox):
                 fine defects. Default: 224 for triplets, 300 for pairs, 400 for a single picture.
             **plan: seed, repeats, distance, swap_repeats, min_seconds, clock of `Session`.
         """
-        if language not in LANGUAGES:
-            raise SessionError(f"language {language!r} is not there; use one of {', '.join(LANGUAGES)}")
-        self.task, self.consent = task_of(triplets), dict(consent or {})
+        self.task = task_of(triplets)
+        if self.task not in _SIZES:
+            raise SessionError("descriptions have a panel of their own: use describe_folder, or Describer")
         size = _SIZES[self.task] if size is None else size
         if size < 32:
             raise SessionError(f"size={size} is too small to see anything; use at least 32 pixels")
         self.store, self.study, self.triplets, self.size, self.plan = store, study, triplets, size, plan
         self.session: Session | None = None
         self.shelf, self._trouble = Shelf(triplets, size), ""
-        self._build(rater, group, groups, language)
+        said = {code: words(code, self.task) for code in LANGUAGES}
+        self.welcome = page = Welcome(store, said, consent, rater, group, groups, language)
+        self.language, self.intro, self.note, self.agree = page.language, page.intro, page.note, page.agree
+        self.rater, self.group, self.start = page.rater, page.group, page.start
+        self._build()
         super().__init__([self.language, self.welcome, self.trial, self.final])
         self.add_class("percept-panel")
         self.layout.max_width = f"{max((2 if 'left' in self.buttons else 1) * size + 80, 640)}px"
         self._translate()
-        if rater and rater_name(rater) in set(store.raters()["rater"]):
+        if page.known():
             self._start()
 
     # --- what the rater does
@@ -114,13 +119,12 @@ class Labeller(ipywidgets.VBox):
 
     def begin(self) -> None:
         """Agree to the text on the first page and start: what the first page's button does."""
-        if self.rater.value.strip() and self.agree.value:
-            self._start(consent=f"{self._consent_text()}\n{self._say('agree')}")
+        if consent := self.welcome.agreement():
+            self._start(consent)
 
     def sign_in(self, rater: str, group: str = "") -> None:
         """Fill in the first page and press its button, for scripts."""
-        self.rater.value, self.group.value, self.agree.value = rater, group, True
-        self.start.click()
+        self.welcome.fill(rater, group)
 
     def _start(self, consent: str = "") -> None:
         try:
@@ -129,7 +133,7 @@ class Labeller(ipywidgets.VBox):
                 language=self.language.value, consent=consent, **self.plan,
             )  # fmt: skip
         except (ValueError, OSError) as error:
-            self.note.value = f'<p role="alert">{html.escape(str(error))}</p>'
+            self.welcome.refuse(error)
             return
         self._show()
 
@@ -139,20 +143,10 @@ class Labeller(ipywidgets.VBox):
 
     # --- what the rater sees
 
-    def _build(self, rater: str, group: str, groups: Sequence[str], language: str) -> None:
+    def _build(self) -> None:
         button, hidden = ipywidgets.Button, ipywidgets.Layout(display="none")
-        wide, full = ipywidgets.Layout(width="auto", flex="1 1 0"), ipywidgets.Layout(width="min(420px, 96%)")
-        self.language = ipywidgets.ToggleButtons(options=[(n, code) for code, n in LANGUAGES.items()], value=language)
-        self.language.style.button_width = "auto"
-        self.intro, self.note, self.thanks = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
-        self.rater = ipywidgets.Text(rater, layout=full)
-        if groups:
-            choices = ["", *groups] if not group else list(dict.fromkeys([group, *groups]))
-            self.group = ipywidgets.Dropdown(options=choices, value=group, layout=full)
-        else:
-            self.group = ipywidgets.Text(group, layout=full)
-        self.agree = ipywidgets.Checkbox(indent=False, layout=ipywidgets.Layout(width="auto"))
-        self.start = button(disabled=True, button_style="primary", layout=ipywidgets.Layout(width="160px"))
+        wide = ipywidgets.Layout(width="auto", flex="1 1 0")
+        self.thanks = ipywidgets.HTML()
         self.buttons = {action: button(layout=wide) for action in _ANSWERS.get(self.task, ("left", "skip", "right"))}
         answers = [*self.buttons.values()]
         others = [action for action in ("undo", "skip") if action not in self.buttons]
@@ -166,8 +160,6 @@ class Labeller(ipywidgets.VBox):
         )
         choice = ipywidgets.HBox(answers, layout=row)
         foot = ipywidgets.HBox([*(self.buttons[action] for action in others), self.bar, self.state], layout=row)
-        fields = [self.intro, self.rater, self.group, self.note, self.agree, self.start]
-        self.welcome = ipywidgets.VBox(fields)
         self.trial = ipywidgets.VBox([self.stage, choice, foot], layout=hidden)
         self.final = ipywidgets.VBox([self.thanks, self.back], layout=ipywidgets.Layout(display="none"))
         self._connect()
@@ -180,38 +172,18 @@ class Labeller(ipywidgets.VBox):
         self.start.on_click(lambda _: self.begin())
         self.stage.on_msg(self._heard)
         self.language.observe(lambda _: self._translate(), "value")
-        for field in (self.rater, self.agree):
-            field.observe(lambda _: self._check(), "value")
-
-    def _check(self) -> None:
-        """Let the rater begin when name and consent are there, and say so when the name has answers."""
-        name = rater_name(self.rater.value)
-        self.start.disabled = not (name and self.agree.value)
-        known = name and name in set(self.store.raters()["rater"])
-        self.note.value = f"<p>{html.escape(self._say('known', rater=name))}</p>" if known else ""
 
     def _say(self, key: str, **values: object) -> str:
         return words(self.language.value, self.task)[key].format(**values)
 
-    def _consent_text(self) -> str:
-        return self.consent.get(self.language.value) or self._say("consent")
-
     def _translate(self) -> None:
         said = words(self.language.value, self.task)
-        paragraphs = "".join(f"<p>{html.escape(part)}</p>" for part in self._consent_text().split("\n"))
-        self.intro.value = f'<div class="percept-text"><h3>{said["consent_title"]}</h3>{paragraphs}</div>'
-        self.language.tooltips = [said["language"]] * len(LANGUAGES)
-        self.rater.description, self.rater.placeholder = said["pseudonym"], said["pseudonym_hint"]
-        self.group.description = said["group"]
-        if isinstance(self.group, ipywidgets.Text):
-            self.group.placeholder = said["group_hint"]
-        self.agree.description, self.start.description = said["agree"], said["begin"]
+        self.welcome.translate()
         for action, button in self.buttons.items():
             word = said[f"choose_{action}" if action in ("left", "right") else action]
             button.description = f"{action} {word}" if action.isdigit() else word
         self.back.description = said["back"]
         self.stage.words = said
-        self._check()
         self._show()
 
     def _show(self, message: str = "") -> None:

@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from percept.data.judgments import Judgments
+from percept.data.judgments import Judgments, descriptions_table, export_regions
+from percept.data.region_files import read_regions
 from percept.labelling.plan import plan_trials
 from percept.runs import ROOT
 
@@ -33,12 +34,19 @@ from percept.labelling import label_folder
 panel = label_folder("photos", n=N, seed=3, study="STUDY", store="judgments.sqlite", OPTIONS)
 panel
 """
+DESCRIBE = """
+from percept.labelling import INSPECTION, describe_folder
+panel = describe_folder("parts", study="STUDY", store="judgments.sqlite", template=INSPECTION, OPTIONS)
+panel
+"""
 NOTEBOOKS = {
     "one": (20, "pilot", "repeats=0.1, groups=['inspector', 'designer']"),
     "two": (20, "pilot", "repeats=0.1, rater='ann', language='ja'"),
     "rating": (8, "rating", "repeats=0, task='rating', rater='ann'"),
     "slider": (8, "slider", "repeats=0, task='slider', rater='ann'"),
     "pair": (8, "pair", "repeats=0, task='pair', rater='ann', language='ja'"),
+    "describe": (0, "describe", ""),
+    "describe2": (0, "describe", "rater='ann', language='ja'"),
 }
 
 
@@ -60,8 +68,18 @@ def lab(tmp_path):
         shape = (8, 8) if number % 2 else (300, 400)
         small = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(small).resize(shape[::-1], Image.Resampling.NEAREST).save(work / f"photos/{number:02d}.png")
+    (work / "parts").mkdir()
+    for number in range(4):  # larger than their place: a plate with a mark
+        plate = Image.new("RGB", (1200, 800), (200 - 10 * number, 200, 200))
+        plate.paste((190, 30, 30), (320 + 20 * number, 260, 560, 300))
+        plate.save(work / f"parts/{number}.png")
     for name, (count, study, options) in NOTEBOOKS.items():
-        filled = CELL.replace("N,", f"{count},").replace("STUDY", study).replace("OPTIONS", options)
+        filled = (
+            (DESCRIBE if study == "describe" else CELL)
+            .replace("n=N,", f"n={count},")
+            .replace("STUDY", study)
+            .replace("OPTIONS", options)
+        )
         cells = [nbformat.v4.new_code_cell(filled.strip()),
                  nbformat.v4.new_code_cell("ffjj = 1")]  # fmt: skip
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -127,6 +145,32 @@ def test_ratings_slider_and_pairs_by_keyboard_and_after_a_reload(lab):
     shown = [exchanged[a] if s else a for a, s in zip(pairs["answer"], pairs["swapped"], strict=True)]
     assert shown == ["left", "right", "skip", "right"]
     assert len(report["pressed"]) == 12
+
+
+def test_describe_by_mouse_touch_and_keys_after_a_reload_and_in_another_kernel(lab):
+    report = _driven(lab, "describe")
+    store = Judgments(lab[0] / "judgments.sqlite")
+    order = [trial.triplet for trial in plan_trials(np.zeros((4, 1)), (0, "describe", "ann"), repeats=0)]
+    table = descriptions_table(store, "describe")
+    first, second, third, fourth = (table[table["image"] == f"{number}.png"] for number in order)
+    assert first["text"].tolist() == [
+        "a grey plate with a red mark", "scratch at the upper left of the surface", "the middle <b>&amp;</b>"
+    ]  # fmt: skip
+    assert first["box"].iloc[0] is None
+    assert first["box"].iloc[1] == pytest.approx((300, 200, 300, 400), abs=2)
+    assert first["fields"].iloc[1] == {"part": "surface", "defect": "scratch", "location": "upper left"}
+    # The picture is shown at half its size: a press is 4 px. The box begins in the middle, a quarter of each side.
+    assert first["box"].iloc[2] == (450 + 8, 300 - 4, 300 + 4, 200 + 4)
+    assert report["pressed"][0].startswith("About: a box, left 458, top 296, width 304, height 204 px")
+    assert second["text"].tolist() == ["lower right quarter, grey"]
+    assert second["box"].iloc[0] == pytest.approx((600, 400, 480, 320), abs=2)
+    assert third["text"].tolist() == ["表面の上部に軽微な汚れ", "灰色の板に赤い印がある"]
+    assert third["box"].iloc[0] == pytest.approx((120, 80, 1080, 400), abs=2)
+    assert third["language"].tolist() == ["ja", "ja"]
+    assert not len(fourth)
+    asked = store.answers("describe", include_undone=True).query("kind == 'ask'")
+    assert asked["answer"].tolist() == ["done", "done", "skip", "done"]
+    assert read_regions(export_regions(store, "describe", lab[0] / "parts")).region_rows.tolist() == [0, 1, 2]
 
 
 def test_twenty_triplets_by_keyboard_with_undo_reload_resume_and_japanese(lab):

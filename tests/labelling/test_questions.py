@@ -88,7 +88,7 @@ def test_too_little_to_ask(tmp_path, make, message):
 @pytest.mark.parametrize(
     ("items", "task", "message"),
     [
-        ([[0]], "stars", "task must be rating, slider or pair, not 'stars'"),
+        ([[0]], "stars", "task must be rating, slider, pair or describe, not 'stars'"),
         ([[0, 1, 2]], "two_alternative", "triplets are `Triplets`"),
         ([[0, 1]], "rating", r"must be whole numbers \[T, 1\], got int64 \[1, 2\]"),
         ([0, 1], "rating", r"must be whole numbers \[T, 1\], got int64 \[2\]"),

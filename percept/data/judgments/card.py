@@ -9,6 +9,7 @@ import pandas as pd
 
 from percept.data.judgments.rows import TASKS, answers_of
 from percept.data.judgments.store import Judgments
+from percept.data.judgments.votes import descriptions_table
 
 NOT_STATED = "not stated"
 
@@ -37,13 +38,18 @@ def data_card(
     studies = store.studies().set_index("name").loc[chosen]
     nouns = {TASKS[task].noun for task in studies["task"]}
     noun = nouns.pop() if len(nouns) == 1 else "question" if nouns else "triplet"
+    skip = "nothing to describe" if set(studies["task"]) == {"describe"} else "can't tell"
     imported = sum(int(store.items(name)[["votes_left", "votes_right"]].to_numpy().sum()) for name in chosen)
     people = store.raters()
     people = people[people["rater"].isin(answers["rater"])]
     counted = answers[answers["undone"].isna()]
     sections = {
         "Who": _who(people, imported),
-        "How many": _how_many(answers, counted, noun, sum(len(store.items(name)) for name in chosen), written or {}),
+        "How many": [
+            *_how_many(answers, counted, noun, skip, sum(len(store.items(name)) for name in chosen)),
+            *_descriptions(store, studies["task"], people),
+            *(f"in this export, {name}: {count}" for name, count in (written or {}).items()),
+        ],
         f"How the {noun}s were chosen": [
             f"{name}: {row['sampling'] or NOT_STATED}" for name, row in studies.iterrows()
         ],
@@ -68,14 +74,12 @@ def _who(people: pd.DataFrame, imported: int) -> list[str]:
     return [*lines, f"votes imported without raters: {imported}"] if imported else lines
 
 
-def _how_many(
-    answers: pd.DataFrame, counted: pd.DataFrame, noun: str, items: int, written: Mapping[str, int]
-) -> list[str]:
+def _how_many(answers: pd.DataFrame, counted: pd.DataFrame, noun: str, skip: str, items: int) -> list[str]:
     asked = counted[counted["kind"] == "ask"]
     each = asked.groupby(["study", "triplet"]).size()
     lines = [
         f"{noun}s: {items}, answered: {len(each)}",
-        f'first answers: {len(asked)}, of these "can\'t tell": {(asked["answer"] == "skip").sum()}',
+        f'first answers: {len(asked)}, of these "{skip}": {(asked["answer"] == "skip").sum()}',
         f"repeats as attention checks: {(counted['kind'] == 'repeat').sum()}",
         f"taken back: {len(answers) - len(counted)}",
     ]
@@ -85,7 +89,23 @@ def _how_many(
         lines.append(f"response time: {f'median {timed.median():.1f} s' if len(timed) else 'not recorded'}")
         dates = f"{dated.min():%Y-%m-%d} to {dated.max():%Y-%m-%d}" if len(dated) else "not recorded"
         lines.append(f"dates (UTC): {dates}")
-    return lines + [f"in this export, {name}: {count}" for name, count in written.items()]
+    return lines
+
+
+def _descriptions(store: Judgments, tasks: pd.Series, people: pd.DataFrame) -> list[str]:
+    tables = [descriptions_table(store, str(name)) for name, task in tasks.items() if task == "describe"]
+    if not tables:
+        return []
+    table = pd.concat(tables)
+    table = table[table["rater"].isin(people["rater"])]
+    whole = int(table["box"].isna().sum())
+    return [
+        f"descriptions of whole pictures: {whole}, of boxes: {len(table) - whole}",
+        *(
+            f"descriptions in {name or 'a language not stated'}: {n}"
+            for name, n in table["language"].value_counts().items()
+        ),
+    ]
 
 
 def _consents(people: pd.DataFrame) -> list[str]:
@@ -94,8 +114,13 @@ def _consents(people: pd.DataFrame) -> list[str]:
 
 
 def _agreement(counted: pd.DataFrame, tasks: pd.Series, noun: str) -> list[str]:
-    scales = {str(name): answers_of(task) for name, task in tasks.items() if TASKS[task].noun == "picture"}
-    lines = [_spread(counted[counted["study"] == name], name, scale) for name, scale in scales.items()]
+    lines = [
+        f"{name}: descriptions are not compared between raters"
+        if task == "describe"
+        else _spread(counted[counted["study"] == name], str(name), answers_of(task))
+        for name, task in tasks.items()
+        if TASKS[task].noun == "picture"
+    ]
     return lines if lines and len(lines) == len(tasks) else [*_choices(counted, noun), *lines]
 
 
@@ -144,6 +169,8 @@ def _limits(people: pd.DataFrame, counted: pd.DataFrame, imported: int) -> list[
         lines.append("for some raters no consent text is known")
     if people["consent"].str.contains("simulated", case=False).any():
         lines.append("some raters are simulated: their answers are no human judgments")
+    if (counted["kind"] == "entry").any():
+        lines.append("descriptions are free text: read them before passing them on, they may name people or secrets")
     if not (counted["kind"] == "repeat").any():
         lines.append("no repeats: attention was not checked")
     return lines

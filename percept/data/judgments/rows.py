@@ -9,6 +9,7 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from percept.data.judgments.entries import parsed_entry
 from percept.data.judgments.file import JudgmentError
 
 
@@ -19,6 +20,7 @@ class Task(NamedTuple):
     pictures: tuple[str, ...]
     choices: tuple[str | int, ...]
     scale: tuple[float, float] | None = None  # any number from the first to the second is an answer too
+    kinds: tuple[str, ...] = ("ask", "repeat")
 
 
 # A further kind of task needs a line here; the tables hold it already.
@@ -27,8 +29,9 @@ TASKS = {
     "pair": Task("pair", ("left", "right"), ("left", "right", "skip")),
     "rating": Task("picture", ("reference",), (1, 2, 3, 4, 5, "skip")),
     "slider": Task("picture", ("reference",), ("skip",), (0.0, 100.0)),
+    # What was written is in answers of the kind "entry" (`percept.data.judgments.entries`); these close a picture.
+    "describe": Task("picture", ("reference",), ("done", "skip"), kinds=("ask", "entry")),
 }
-KINDS = ("ask", "repeat")
 ONE_RATER = "study = ? AND rater = ? AND undone IS NULL"
 
 
@@ -70,7 +73,7 @@ def checked_answer(task: str, answer: Any) -> str | float:
     >>> checked_answer("rating", "4.0"), checked_answer("slider", 62.5), checked_answer("pair", "left")
     (4, 62.5, 'left')
     """
-    _, _, choices, scale = TASKS[task]
+    choices, scale = TASKS[task].choices, TASKS[task].scale
     if (text := str(answer)) in choices:
         return text
     with contextlib.suppress(ValueError):
@@ -82,9 +85,15 @@ def checked_answer(task: str, answer: Any) -> str | float:
     raise JudgmentError(f"answer must be {answers_of(task)}, not {answer!r}")
 
 
+def _of_kind(task: str, kind: str, answer: Any) -> str | float:
+    if kind not in TASKS[task].kinds:
+        raise JudgmentError(f"kind must be one of {', '.join(TASKS[task].kinds)}, not {kind!r}")
+    return parsed_entry(answer).encoded() if kind == "entry" else checked_answer(task, answer)
+
+
 def answers_of(task: str) -> str:
     """What may be answered, in words."""
-    _, _, choices, scale = TASKS[task]
+    choices, scale = TASKS[task].choices, TASKS[task].scale
     return f"a number from {scale[0]:g} to {scale[1]:g}, or skip" if scale else f"one of {', '.join(map(str, choices))}"
 
 
@@ -123,7 +132,7 @@ def insert_answer(connection: sqlite3.Connection, values: Answer) -> tuple[int, 
     _check_place(values)
     require(connection, "rater", values.rater)
     task = task_of(connection, values.study)
-    values = values._replace(answer=checked_answer(task, values.answer))
+    values = values._replace(answer=_of_kind(task, values.kind, values.answer))
     noun = TASKS[task].noun
     if not connection.execute("SELECT 1 FROM items WHERE study = ? AND id = ?", (values.study, values.item)).fetchone():
         raise JudgmentError(f"study {values.study!r} has no {noun} {values.item!r}")
@@ -165,8 +174,6 @@ def task_of(connection: sqlite3.Connection, study: str) -> str:
 
 
 def _check_place(values: Answer) -> None:
-    if values.kind not in KINDS:
-        raise JudgmentError(f"kind must be one of {', '.join(KINDS)}, not {values.kind!r}")
     whole_number(values.position, "position")
     if values.seconds is not None and not 0 <= values.seconds < math.inf:
         raise JudgmentError(f"seconds must be a number of 0 or more, not {values.seconds}")

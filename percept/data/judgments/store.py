@@ -25,7 +25,7 @@ ANSWER_COLUMNS = (
 
 
 class Progress(NamedTuple):
-    """How far a rater is: counts of answers without undone ones, and the median response time (NaN without)."""
+    """How far a rater is: counts of answers without undone ones and entries, and the median response time (or NaN)."""
 
     answered: int
     skipped: int
@@ -70,7 +70,7 @@ class Judgments:
             folder: Image folder that the file names start from; each file's SHA-256 is kept (see
                 `changed_images`). None: names are keys of generated pictures.
             sampling: How the questions were chosen, for the data card.
-            task: `two_alternative` (triplets), `pair`, `rating` (five categories) or `slider` (0 to 100).
+            task: `two_alternative` (triplets), `pair`, `rating` (five categories), `slider` (0 to 100) or `describe`.
 
         Returns:
             Number of questions.
@@ -151,10 +151,10 @@ class Judgments:
             triplet: Id of the question: of a triplet, a pair or a single picture.
             position: Place in the rater's own order, from 0.
             answer: "left" or "right" as the study's table has them, however they were shown; 1 (bad) to 5 (excellent),
-                or 0 to 100 with a slider; or "skip".
+                or 0 to 100 with a slider; or "skip". A picture to describe is "done" or "skip"; entries are JSON.
             swapped: Whether the table's left picture was shown on the right.
             seconds: Response time.
-            kind: "ask", or "repeat" for an attention check on a question asked before.
+            kind: "ask", "repeat" for an attention check on a question asked before, or "entry" (a description).
 
         Returns:
             Number of the answer.
@@ -198,7 +198,7 @@ class Judgments:
             items = connection.execute("SELECT count(*) FROM items WHERE study = ?", (study,)).fetchone()[0]
         taken = {row[0] for row in found}
         return Progress(
-            answered=len(found),
+            answered=sum(row[2] != "entry" for row in found),
             skipped=sum(row[1] == "skip" for row in found),
             repeats=sum(row[2] == "repeat" for row in found),
             next_position=next(i for i in range(len(found) + 1) if i not in taken),

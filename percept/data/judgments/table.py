@@ -102,7 +102,7 @@ def _answer(row: Mapping[str, str], study: str, rater: str, item: str, turn: int
         rater=rater,
         item=item,
         position=rows.whole_number(position, "position"),
-        answer=row["answer"].lower(),
+        answer=row["answer"] if row.get("kind") == "entry" else row["answer"].lower(),
         swapped=bool(cells.truth(row.get("swapped", ""), "swapped")),
         seconds=cells.number(row["seconds"], "seconds") if row.get("seconds") else None,
         kind=row.get("kind") or "ask",

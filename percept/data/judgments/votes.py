@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from percept.data.judgments.entries import parsed_entry, standing
 from percept.data.judgments.file import JudgmentError
 from percept.data.judgments.rows import TASKS
 from percept.data.judgments.store import Judgments
@@ -22,11 +23,12 @@ def coded(answers: pd.DataFrame) -> pd.DataFrame:
         seconds, kind, swapped; repeats are in it, kept apart by their kind.
 
     Raises:
-        JudgmentError: an answer is a rating.
+        JudgmentError: an answer is a rating or a description.
     """
     codes = {"left": 0.0, "right": 1.0, "skip": math.nan}
     for row in answers[~answers["answer"].isin(list(codes))].head(1).itertuples():
-        raise JudgmentError(f"study {row.study!r} has ratings ({row.answer!r} of {row.triplet!r}): use ratings_table")
+        what = "descriptions" if row.kind == "entry" or row.answer == "done" else "ratings"
+        raise JudgmentError(f"study {row.study!r} has {what} ({row.answer!r} of {row.triplet!r}): use {what}_table")
     frame = answers.rename(columns={"triplet": "item", "position": "order"})
     frame = frame.assign(answer=frame["answer"].map(codes).astype("float64"))
     return frame[["rater", "group", "item", "answer", "order", "seconds", "kind", "swapped"]]
@@ -88,6 +90,32 @@ def pairs_table(store: Judgments, study: str) -> pd.DataFrame:
         winner=frame["left"].where(left, frame["right"]), loser=frame["right"].where(left, frame["left"])
     )
     return frame[["rater", "group", "winner", "loser", "order", "seconds"]]
+
+
+def descriptions_table(store: Judgments, study: str) -> pd.DataFrame:
+    """Descriptions that hold - not taken back, replaced or removed - in the order of the study's pictures.
+
+    Returns:
+        Columns rater, group, image (name of the picture), text, box ((x, y, width, height) in px of the upright
+        picture, None: the whole picture), fields (choices from a template), language, order (the position), seconds.
+
+    Raises:
+        JudgmentError: no such study, or one of another task.
+    """
+    require_task(store, study, "describe")
+    items, answers = store.items(study), store.answers(study)
+    pictures, lines = dict(zip(items["id"], enumerate(items["reference"]), strict=True)), []
+    written = answers[answers["kind"] == "entry"]
+    for (image, rater, group), rows in written.groupby(["triplet", "rater", "group"], sort=False):
+        given = dict(zip(rows["position"], map(parsed_entry, rows["answer"]), strict=True))
+        seconds = dict(zip(rows["position"], rows["seconds"], strict=True))
+        number, name = pictures[image]
+        for place, entry in standing(given).items():
+            about = entry.text, entry.box, dict(entry.fields or {}), entry.language
+            lines.append((number, rater, group, name, *about, place, seconds[place]))
+    lines.sort(key=lambda line: line[0])
+    columns = ["rater", "group", "image", "text", "box", "fields", "language", "order", "seconds"]
+    return pd.DataFrame([line[1:] for line in lines], columns=columns)
 
 
 def _with_pictures(store: Judgments, study: str, *tasks: str) -> pd.DataFrame:

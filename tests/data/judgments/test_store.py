@@ -245,7 +245,7 @@ def test_bad_pictures_of_a_study(store, photos):
     (photos / "note.png").write_text("hello")
     with pytest.raises(JudgmentError, match=r"'t0': .*note.png: is not an image"):
         store.add_study("new", table().assign(left="note.png"), folder=photos)
-    with pytest.raises(JudgmentError, match="task must be one of two_alternative, pair, rating, slider, not 'ranking'"):
+    with pytest.raises(JudgmentError, match=r"task must be one of two_alternative, .* not 'ranking'"):
         store.add_study("new", table(), task="ranking")
 
 

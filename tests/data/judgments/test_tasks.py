@@ -150,7 +150,7 @@ BAD_STUDIES = [
     (pairs().assign(right="p0.png"), "pair", "pair in row 1: left and right are the same picture 'p0.png'"),
     (pictures().assign(id="x"), "slider", "picture in row 2: id 'x' is there already"),
     (pictures(0), "rating", "the study has no pictures"),
-    (pictures(), "stars", "task must be one of two_alternative, pair, rating, slider, not 'stars'"),
+    (pictures(), "stars", "task must be one of two_alternative, pair, rating, slider, describe, not 'stars'"),
 ]
 
 
