@@ -32,7 +32,7 @@ figures: $(STAMP) ## make the committed figures again
 	$(BIN)/percept figures
 
 bench: $(STAMP) ## measure scenes, embedding and training speed
-	$(BIN)/percept bench scenes embed pretrain align score
+	$(BIN)/percept bench scenes embed pretrain align score probes
 
 lock: $(STAMP) ## bring requirements.lock in line with pyproject.toml (add UPGRADE=--upgrade for newer versions)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 $(UPGRADE) \

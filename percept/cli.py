@@ -93,7 +93,7 @@ def _add_tools(commands: Any) -> None:
     score.add_argument("--device", default="auto")
     score.add_argument("--batch-size", type=int, default=64)
 
-    bench = _command(commands, "bench", _bench, "measure speed: scenes, embed, pretrain, align, score")
+    bench = _command(commands, "bench", _bench, "measure speed: scenes, embed, pretrain, align, score, probes")
     bench.add_argument("names", nargs="+", metavar="NAME")
     bench.add_argument("-o", "--option", action="append", default=[], metavar="NAME=VALUE", dest="settings")
     bench.add_argument("--json", type=Path, metavar="PATH", help="write the rows as JSON too")

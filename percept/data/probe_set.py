@@ -51,7 +51,7 @@ class ProbeSet:
     notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self.shape  # raises where no rule scores it
+        _ = self.shape  # raises where no rule scores it
         parts: list[tuple[str, int]] = [("sentence", len(self.sentence))]
         parts += [(name, len(values)) for name, values in self.groups.items()]
         parts += [("label", len(self.label))] if self.label is not None else []

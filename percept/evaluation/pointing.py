@@ -50,7 +50,7 @@ def pointing(maps: Any, boxes: Any, groups: Any = None, seed: int = 0) -> Pointi
         (0.5, 0.5, 0.325)
     """
     values, frames = _checked(maps, boxes)
-    count, rows, columns = values.shape
+    _, rows, columns = values.shape
     low, high = frames[:, :2] - frames[:, 2:] / 2, frames[:, :2] + frames[:, 2:] / 2
     x, y = (np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows
     across = (x >= low[:, :1]) & (x <= high[:, :1])
@@ -59,8 +59,8 @@ def pointing(maps: Any, boxes: Any, groups: Any = None, seed: int = 0) -> Pointi
     hits = (peak & down[:, :, None] & across[:, None]).sum((1, 2)) / peak.sum((1, 2))
     centre = ((low <= 0.5) & (high >= 0.5)).all(1).astype(np.float64)
     area = (np.minimum(high, 1) - np.maximum(low, 0)).prod(1)
-    parts = (bootstrap_interval(each, seed=seed, groups=groups) for each in (hits, centre, area))
-    return Pointing(*parts, hits)
+    own, middle, blind = (bootstrap_interval(each, seed=seed, groups=groups) for each in (hits, centre, area))
+    return Pointing(own, middle, blind, hits)
 
 
 def _checked(maps: Any, boxes: Any) -> tuple[np.ndarray, np.ndarray]:
