@@ -10,6 +10,7 @@ _HOME = {
     "glocal_triplet_loss": "triplets",
     "local_similarity_loss": "triplets",
     "triplet_hinge_loss": "triplets",
+    "box_loss": "regions",
     "distribution_loss": "ratings",
     "emd_loss": "ratings",
     "fidelity_loss": "ratings",
