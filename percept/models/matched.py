@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from percept.device import autocast
-from percept.models import dual
 from percept.models.adapters import plain_encoder
 from percept.models.encoders import Encoder, EncoderError
 from percept.models.export import replaced_folder
@@ -111,9 +110,10 @@ class Matched:
         return found[:, :4], found[:, 4]
 
     def relevance(self, images: Images, texts: Sequence[str], picture: Any, sentence: Any) -> np.ndarray:
-        """Which patches speak for a match (Grad-CAM, Selvaraju et al. 2017, on the patch tokens the text looks at).
+        """Which patches speak for a match: Grad-CAM on cross-attention, as for ALBEF (Li et al. 2021).
 
-        The gradient of the match logit times the token, summed over its width; what speaks against counts 0.
+        The weight with which a text token looks at a patch, times the gradient of the match with respect to it, where
+        that is positive; mean over heads, sum over text tokens and blocks.
 
         Args:
             images, texts, picture, sentence: as in `pairs`.
@@ -124,13 +124,15 @@ class Matched:
         matcher, grid = self.matcher, self.matcher.clip.visual.grid_size
 
         def compute(states: Tensor, view: View, rows: Tensor, words: Words, columns: Tensor) -> Tensor:
-            tokens, _ = dual.image_tokens(matcher.clip, states, matcher.facts.region_blocks)
+            trace: list[Tensor] = []
             with torch.enable_grad():
-                leaf = tokens[rows].detach().requires_grad_()
-                own = torch.arange(len(rows), device=rows.device)
-                logits = matcher.match_logits(View(view.embedding, matcher.look(leaf), own, None), own, words, columns)
-                (slope,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), leaf)
-            return (leaf * slope).sum(-1)[:, 1:].relu().double().unflatten(1, grid).detach()
+                leaf = words._replace(tokens=words.tokens.detach().requires_grad_())
+                fused = matcher.fuse(view, rows, leaf, columns, trace)
+                ends = words.ends[columns]
+                logits = matcher.match(fused[torch.arange(len(ends), device=ends.device), ends])
+                slopes = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), trace)
+            found = sum((weight * slope).relu().mean(1).sum(1) for weight, slope in zip(trace, slopes, strict=True))
+            return torch.as_tensor(found)[:, 1:].double().unflatten(1, grid).detach()
 
         return self._over_pairs(images, texts, picture, sentence, compute).numpy()
 
@@ -172,7 +174,7 @@ class Matched:
 
 def matched(encoder: Encoder, matcher: Matcher) -> Matched:
     """Put a matcher to use; the encoder gives preprocessing and tokenizer, the matcher the weights, frozen now."""
-    matcher = matcher.eval().requires_grad_(False)
+    matcher.eval().requires_grad_(False)
     return Matched(plain_encoder(encoder, matcher.clip, f"{encoder.name} + matcher"), matcher)
 
 

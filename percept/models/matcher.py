@@ -121,7 +121,7 @@ class Matcher(nn.Module):
         cut = None if hidden is None else hidden[:, :longest]
         return Words(*dual.text_tokens(self.clip, tokens[:, :longest], ends, cut, self.mask), ends)
 
-    def fuse(self, view: View, rows: Tensor, words: Words, texts: Tensor) -> Tensor:
+    def fuse(self, view: View, rows: Tensor, words: Words, texts: Tensor, trace: list[Tensor] | None = None) -> Tensor:
         """Let texts look at pictures, pair by pair.
 
         Args:
@@ -129,6 +129,7 @@ class Matcher(nn.Module):
             rows: int64 [K], rows of `view`.
             words: texts.
             texts: int64 [K], rows of `words`.
+            trace: receives the weights [K, heads, L, 1 + P] with which each block's text tokens look at the picture.
 
         Returns:
             float [K, L, W], all text tokens up to the last end.
@@ -139,7 +140,7 @@ class Matcher(nn.Module):
         valid = torch.arange(longest, device=x.device) <= ends[:, None]
         source, keep = view.source[rows], None if view.keep is None else view.keep[rows]
         for block, (keys, values) in zip(self.blocks, view.looked, strict=True):
-            x = block(x, valid, (keys[source], values[source]), keep)
+            x = block(x, valid, (keys[source], values[source]), keep, trace)
         out: Tensor = self.norm(x)
         return out
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from percept.models import dual
+from percept.models.cross_attention import Attention
 from percept.models.encoders import EncoderError, load_encoder
 from percept.models.matched import load_matched, matched, save_matched
-from percept.models.matcher import View, Words, new_matcher
+from percept.models.matcher import new_matcher
 from percept.models.weights import hash_tensors
 
 TEXTS = ["a red cat", "a blue dog on the grass", "two zebras and a cat", "cat"]
@@ -242,24 +243,36 @@ def test_boxes_of_phrases_and_how_sure_they_are(encoder, pictures):
     np.testing.assert_allclose(sure, wanted, atol=1e-6)
 
 
-def test_relevance_is_the_change_of_the_match_when_a_patch_grows(encoder, pictures):
+def test_relevance_is_what_each_look_at_a_patch_adds_to_the_match(encoder, pictures, monkeypatch):
     matcher = new_matcher(encoder, heads=4)
-    found = matched(encoder, matcher).relevance(pictures, TEXTS, np.array([1, 0]), np.array([0, 1]))
+    found = matched(encoder, matcher).relevance(pictures, TEXTS, np.array([1, 0]), np.array([0, 3]))
     assert found.shape == (2, 4, 4)
     matcher = matcher.double()
-    tokens, embedding = dual.image_tokens(matcher.clip, matcher.states(scaled(encoder, pictures)), 2)
-    words, one = matcher.read(encoder.tokenizer(TEXTS)), torch.zeros(1, dtype=torch.long)
+    view, words = matcher.whole(matcher.states(scaled(encoder, pictures))), matcher.read(encoder.tokenizer(TEXTS))
+    plain, factor, weights = Attention.forward, {}, {}
 
-    def margin(row, text, patch, step):
-        grown = tokens[row : row + 1].clone()
-        grown[0, 1 + patch] *= 1 + step
-        view = View(embedding[:1], matcher.look(grown), one, None)
-        return torch.diff(matcher.match_logits(view, one, words, one + text))[0, 0].item()
+    def scaled_looks(self, x, looked, keep=None, trace=None):
+        if self not in factor:
+            return plain(self, x, looked, keep)
+        logits = self._heads(self.query(x)) @ looked[0].transpose(-1, -2) / math.sqrt(x.shape[-1] / self.heads)
+        weights[self] = logits.softmax(-1)
+        return self.out(((weights[self] * factor[self]) @ looked[1]).transpose(1, 2).flatten(2))
 
-    for pair, (row, text) in enumerate([(1, 0), (0, 1)]):
-        slopes = [(margin(row, text, patch, 1e-4) - margin(row, text, patch, -1e-4)) / 2e-4 for patch in range(16)]
-        np.testing.assert_allclose(found[pair].ravel(), np.maximum(slopes, 0), atol=1e-5)
-        assert min(slopes) < 0 < max(slopes)
+    monkeypatch.setattr(Attention, "forward", scaled_looks)
+    for pair, (row, text) in enumerate([(1, 0), (0, 3)]):
+        length, wanted = int(words.ends[text]) + 1, np.zeros(16)
+        for block in matcher.blocks:
+            factor.update({each.cross: torch.ones(1, 4, length, 17).double() for each in matcher.blocks})
+            for head, query, patch in np.ndindex(4, length, 16):
+                margins = []
+                for step in (1e-4, -1e-4):
+                    factor[block.cross][0, head, query, 1 + patch] = 1 + step
+                    logits = matcher.match_logits(view, torch.tensor([row]), words, torch.tensor([text]))
+                    margins.append((logits[0, 1] - logits[0, 0]).item())
+                factor[block.cross][0, head, query, 1 + patch] = 1
+                # The change when a weight grows in proportion is the weight times its gradient.
+                wanted[patch] += max(0.0, (margins[0] - margins[1]) / 2e-4) / 4
+        np.testing.assert_allclose(found[pair].ravel(), wanted, atol=1e-7, rtol=1e-3)
 
 
 def test_a_folder_keeps_scores_and_fingerprint_and_the_encoder_is_left_alone(encoder, pictures, tmp_path):
@@ -350,4 +363,3 @@ def test_new_weights_follow_the_seed_and_leave_the_global_state_alone(encoder):
     assert torch.equal(state, torch.get_rng_state())
     assert hash_tensors(one.state_dict()) == hash_tensors(same.state_dict()) != hash_tensors(other.state_dict())
     assert all(parameter.requires_grad for parameter in one.parameters())
-    assert Words._fields == ("tokens", "embedding", "ends")
