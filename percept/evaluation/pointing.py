@@ -50,7 +50,7 @@ def pointing(maps: Any, boxes: Any, groups: Any = None, seed: int = 0) -> Pointi
         (0.5, 0.5, 0.325)
     """
     values, frames = _checked(maps, boxes)
-    _, rows, columns = values.shape
+    rows, columns = values.shape[1:]
     low, high = frames[:, :2] - frames[:, 2:] / 2, frames[:, :2] + frames[:, 2:] / 2
     x, y = (np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows
     across = (x >= low[:, :1]) & (x <= high[:, :1])

@@ -49,7 +49,7 @@ class LocaliseConfig:
         images: pictures seen, over both kinds; what does not fill a batch is left out.
         batch_size: pictures per step.
         regions_per_image: at most; regions of one picture are each other's negatives.
-        blocks, heads, region_blocks: of the matcher, see `percept.models.matcher.new_matcher`.
+        blocks, heads, region_blocks, aligned: of the matcher, see `percept.models.matcher.new_matcher`.
         mask_share: of a text's tokens that are to be guessed (X-VLM; of these 8 in 10 are hidden, 1 is another word).
         smoothing: of the draw of hard negatives.
         checkpoints: shares of the run after which `on_checkpoint` is called.
@@ -72,6 +72,7 @@ class LocaliseConfig:
     blocks: int = 2
     heads: int = 6
     region_blocks: int = 2
+    aligned: bool = True
     mask_share: float = 0.25
     smoothing: float = 1e-5
     checkpoints: tuple[float, ...] = ()

@@ -80,7 +80,7 @@ def _begin(encoder: Encoder, config: LocaliseConfig, start: Matched | None) -> M
     """A new matcher, or a trainable copy of the one to begin with."""
     sizes = {"blocks": config.blocks, "heads": config.heads, "region_blocks": config.region_blocks}
     if start is None:
-        return new_matcher(encoder, **sizes, seed=config.seed)
+        return new_matcher(encoder, **sizes, aligned=config.aligned, seed=config.seed)
     facts = start.matcher.facts
     if facts.base_fingerprint != encoder.fingerprint or any(getattr(facts, name) != sizes[name] for name in sizes):
         raise LocaliseError(f"start is {facts}, not of this encoder and {sizes}; give what it was trained with")

@@ -353,6 +353,8 @@ def test_cross_attention_begins_at_the_projections_where_they_fit(encoder, tiny)
     for block in new_matcher(wide, heads=4).blocks:
         assert torch.equal(block.cross.query.weight, wide.model.text_projection.T)
         assert torch.equal(block.cross.key.weight, wide.model.visual.proj.T)
+    for block in new_matcher(wide, heads=4, aligned=False).blocks:
+        assert not torch.equal(block.cross.key.weight, wide.model.visual.proj.T)
     one, other = (block.cross.query.weight for block in new_matcher(encoder, heads=4).blocks)
     assert not torch.equal(one, other)
 
